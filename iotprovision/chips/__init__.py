@@ -1,0 +1,1 @@
+"""What the chips of a kit hold, as bytes."""

@@ -1,0 +1,1 @@
+"""An AWS account, as far as provisioning needs it."""

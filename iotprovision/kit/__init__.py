@@ -1,0 +1,1 @@
+"""The board, reached through its on-board debugger."""

@@ -1,0 +1,1 @@
+"""One module a cloud and method: the list of its steps."""

@@ -1,0 +1,1 @@
+"""A kit and a cloud with no hardware and no account."""

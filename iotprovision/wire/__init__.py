@@ -1,0 +1,1 @@
+"""What firmware says on the serial port."""

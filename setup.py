@@ -1,0 +1,45 @@
+"""Package definition of iotprovision."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "iotprovision/__init__.py").read_text()).group(1)
+
+SIMULATOR = ["ministack==1.5.33", "paho-mqtt>=2,<3"]
+EMULATOR = SIMULATOR + ["yasimavr==0.1.6"]
+
+setup(
+    name="iotprovision",
+    version=VERSION,
+    description="Makes a Microchip IoT kit a trusted device of a cloud account, and proves it",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.10",
+    packages=find_packages(include=["iotprovision", "iotprovision.*"]),
+    package_data={"iotprovision": ["py.typed", "kit/kits.yaml", "firmware/index.yaml"]},
+    # The top-level firmware/ folder is the one place where the image list is kept; a link would not survive Windows.
+    install_requires=[
+        "boto3>=1.34",
+        "cryptography>=42",
+        "filelock>=3.12",
+        "intelhex>=2.3",
+        "platformdirs>=4",
+        "pydebuggerconfig~=3.14",
+        "pyedbglib~=2.24",
+        "pymcuprog~=3.19",
+        "pyserial>=3.5",
+        "pyyaml>=6",
+        "rich>=13",
+    ],
+    extras_require={"simulator": SIMULATOR, "emulator": EMULATOR},
+    entry_points={
+        "console_scripts": [
+            "iotprovision = iotprovision.cli:main",
+            "iotprovision-firmware = iotprovision.firmware.command:main",
+        ]
+    },
+)
