@@ -1,0 +1,91 @@
+"""The parts on a simulated board, and what the debugger needs of a microcontroller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from iotprovision.simulator.faults import Faults
+from iotprovision.simulator.meters import Meters
+
+if TYPE_CHECKING:
+    from iotprovision.simulator.ecc608 import Ecc608
+    from iotprovision.simulator.winc1510 import Winc1510
+
+
+@dataclass
+class Board:
+    """What is soldered to the board and keeps its content without power.
+
+    :param kit_name: name of the kit as its board configuration spells it, e.g. ``AVR-IoT WA``
+    :param microcontroller: e.g. ``ATmega4808``
+    :param flash: program memory of the MCU, all of it (ATmega4808: 49152 bytes), 0xFF where erased
+    :param eeprom: EEPROM of the MCU
+    :param fuses: fuse bytes of the MCU, one byte a fuse, in address order
+    :param user_row: user row of the MCU
+    :param lock_bits: lock byte of the MCU; 0xC5 is unlocked
+    :param serial_number: of the debugger, 20 characters
+    """
+
+    kit_name: str
+    microcontroller: str
+    flash: bytearray
+    eeprom: bytearray
+    fuses: bytearray
+    user_row: bytearray
+    secure_element: Ecc608
+    wifi_module: Winc1510
+    lock_bits: int = 0xC5
+    serial_number: str = ""
+    meters: Meters = field(default_factory=Meters)
+    faults: Faults = field(default_factory=Faults)
+
+
+class Microcontroller(Protocol):
+    """A microcontroller, constructed as ``Microcontroller(board, transmit)``.
+
+    ``transmit`` takes bytes that leave at the UART; it never blocks and may be called from any thread.
+    The secure element is put to sleep by :meth:`start`, so that a transaction cut off by :meth:`stop` leaves no trace.
+    """
+
+    @property
+    def baud_rate(self) -> int | None:
+        """The rate of the UART of the image that runs; None while nothing runs or nothing listens."""
+
+    def start(self) -> None:
+        """Reset, and run what is in flash. Called at power-up and when programming mode is left; twice is a reset."""
+
+    def stop(self) -> None:
+        """Halt: programming mode was entered. Nothing is transmitted until :meth:`start`."""
+
+    def receive(self, data: bytes) -> None:
+        """Bytes from the host at the UART; must not block."""
+
+    def close(self) -> None:
+        """Halt for good and free threads."""
+
+
+Mcu = Microcontroller
+McuFactory = Callable[[Board, Callable[[bytes], None]], Microcontroller]
+
+
+class SilentMcu:
+    """A microcontroller that executes nothing: it takes every byte and never answers."""
+
+    baud_rate: int | None = None
+
+    def __init__(self, board: Board, transmit: Callable[[bytes], None]) -> None:
+        pass
+
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+    def receive(self, data: bytes) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
