@@ -1,0 +1,46 @@
+"""Ctrl-C and termination: nothing irreplaceable is half written when the run ends."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Hold Ctrl-C back until the block is done, then let it act.
+
+    For the seconds in which a kit is erased and not yet written. Elsewhere than in the main thread no signal arrives, so
+    there is nothing to hold.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived = False
+
+    def remember(_number: int, _frame: FrameType | None) -> None:
+        nonlocal arrived
+        arrived = True
+
+    signals = [signal.SIGINT, signal.SIGTERM]
+    before = {number: signal.signal(number, remember) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if arrived:
+        raise KeyboardInterrupt
+
+
+def treat_termination_as_interrupt() -> None:
+    """Let SIGTERM end the run in the same orderly way as Ctrl-C."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, interrupt)

@@ -1,0 +1,197 @@
+"""A run makes statements about a kit and an account true: check, apply where it is not so, check again.
+
+From this one rule follow a dry run (check only), a second run that writes nothing, resuming after a failure (run again)
+and "no success without proof".
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from iotprovision.errors import ProofError
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total), in bytes."""
+
+
+class State(Enum):
+    """What a check found."""
+
+    IN_PLACE = "in place"
+    MISSING = "missing"
+    DIFFERENT = "different"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The result of a check.
+
+    :param found: what is there, for a person
+    :param expected: what should be there, where that is worth saying
+    """
+
+    state: State
+    found: str
+    expected: str = ""
+
+    @property
+    def in_place(self) -> bool:
+        return self.state is State.IN_PLACE
+
+
+class CannotKnowError(Exception):
+    """A check cannot be made without changing something first; the text says what. Only a dry run shows it."""
+
+
+class Step(ABC):
+    """One statement about the kit or the account.
+
+    ``title`` is what a person would call it, ``action`` the action it belongs to, ``proof`` how the second check proves it,
+    ``would`` what applying means (for a dry run).
+    """
+
+    title: str
+    action: str
+    proof: str
+    would: str
+    irreversible = False
+    forcible = False
+    """Whether ``--force`` applies the step even where it is in place."""
+    unaskable = ""
+    """Why nothing can tell whether the step is in place. Its proof is then what ``apply`` returns."""
+
+    def prepare(self) -> None:  # noqa: B027 - most steps need no preparation
+        """Read and build what can be read and built without changing anything; bad input ends the run here."""
+
+    @abstractmethod
+    def check(self, progress: Progress) -> Finding:
+        """Look, change nothing.
+
+        :raises CannotKnowError: in a dry run, where looking needs a change first
+        """
+
+    @abstractmethod
+    def apply(self, progress: Progress) -> str:
+        """Make it so.
+
+        :returns: what was done, for a person
+        """
+
+    def finish(self) -> None:  # noqa: B027 - most steps leave nothing open
+        """Called when the statement is true, applied or not: what the next steps need is started here."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run says about one step: what was found, what was done, how it was proved."""
+
+    title: str
+    action: str
+    state: State
+    found: str
+    done: str
+    proof: str
+    irreversible: bool = False
+
+
+class Observer(Protocol):
+    """Who is told about the steps while they run."""
+
+    def step_begins(self, title: str) -> None: ...
+
+    def progress(self, title: str, done: int, total: int) -> None: ...
+
+    def step_ends(self, record: Record) -> None: ...
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How the steps of a run are treated."""
+
+    dry_run: bool = False
+    force: bool = False
+
+
+def run(steps: Sequence[Step], rules: Rules, observer: Observer) -> list[Record]:
+    """Prepare all steps, then make each true.
+
+    :raises ProofError: a step is not in place after it was applied
+    """
+    for step in steps:
+        step.prepare()
+    records = []
+    for step in steps:
+        observer.step_begins(step.title)
+        record = _look(step, observer) if rules.dry_run else _make_true(step, rules, observer)
+        records.append(record)
+        observer.step_ends(record)
+    return records
+
+
+def _make_true(step: Step, rules: Rules, observer: Observer) -> Record:
+    def progress(done: int, total: int) -> None:
+        observer.progress(step.title, done, total)
+
+    before = Finding(State.UNKNOWN, step.unaskable) if step.unaskable else step.check(progress)
+    done, proof = "nothing", step.proof
+    if not before.in_place or (rules.force and step.forcible):
+        done = step.apply(progress)
+        if step.unaskable:
+            proof = done
+        else:
+            after = step.check(progress)
+            if not after.in_place:
+                raise ProofError(
+                    f"{step.title}: it was written, and is not in place after that.",
+                    f"Expected {after.expected or 'it to be in place'}; found {after.found}.",
+                    "Run again. If it happens twice, the kit is at fault: the log file has what it answered.",
+                )
+    step.finish()
+    return _record(step, before, done, proof)
+
+
+def _look(step: Step, observer: Observer) -> Record:
+    try:
+        finding = (
+            Finding(State.UNKNOWN, step.unaskable)
+            if step.unaskable
+            else step.check(lambda done, total: observer.progress(step.title, done, total))
+        )
+    except CannotKnowError as reason:
+        finding = Finding(State.UNKNOWN, str(reason))
+    if finding.in_place:
+        return _record(step, finding, "would do nothing", step.proof)
+    verb = "perhaps: would " if finding.state is State.UNKNOWN and not step.unaskable else "would "
+    return _record(step, finding, verb + step.would, "")
+
+
+def _record(step: Step, finding: Finding, done: str, proof: str) -> Record:
+    return Record(step.title, step.action, finding.state, finding.found, done, proof, step.irreversible)
+
+
+class Proof(Step):
+    """A step that is only looked at: it must be in place, or the run fails. ``--verify`` is made of these."""
+
+    def __init__(self, step: Step) -> None:
+        self._step = step
+        self.title = f"Proof: {step.title[0].lower()}{step.title[1:]}"
+        self.action = "verify"
+        self.proof = step.proof
+        self.would = "prove it once more"
+
+    def check(self, progress: Progress) -> Finding:
+        finding = self._step.check(progress)
+        self._found = finding
+        return finding
+
+    def apply(self, progress: Progress) -> str:
+        raise ProofError(
+            f"{self._step.title}: not as it should be.",
+            f"Expected {self._found.expected or 'it to be in place'}; found {self._found.found}.",
+            "Run again without --verify to put it right.",
+        )
