@@ -13,8 +13,8 @@ from types import FrameType
 def held() -> Iterator[None]:
     """Hold Ctrl-C back until the block is done, then let it act.
 
-    For the seconds in which a kit is erased and not yet written. Elsewhere than in the main thread no signal arrives, so
-    there is nothing to hold.
+    For the seconds in which a kit is erased and not yet written. Elsewhere than in the main thread no signal arrives,
+    so there is nothing to hold.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

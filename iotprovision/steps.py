@@ -51,8 +51,8 @@ class CannotKnowError(Exception):
 class Step(ABC):
     """One statement about the kit or the account.
 
-    ``title`` is what a person would call it, ``action`` the action it belongs to, ``proof`` how the second check proves it,
-    ``would`` what applying means (for a dry run).
+    ``title`` is what a person would call it, ``action`` the action it belongs to, ``proof`` how the second check
+    proves it, ``would`` what applying means (for a dry run).
     """
 
     title: str

@@ -1,0 +1,211 @@
+"""What a person sees (tables, progress, messages), what a script gets (one JSON document), and the log file."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from iotprovision.errors import ExitCode, ProvisioningError, StoreError
+from iotprovision.steps import Record, State
+
+LOG_FILE = "iotprovision.log"
+LOG_SIZE = 2_000_000
+SHOW_PROGRESS_AFTER = 2.0
+"""Seconds between two progress lines where the output is no terminal."""
+
+_STATE_STYLE = {State.IN_PLACE: "green", State.MISSING: "yellow", State.DIFFERENT: "yellow", State.UNKNOWN: "cyan"}
+
+log = logging.getLogger(__name__)
+
+
+class Reporter:
+    """Shows the events of one run.
+
+    Messages go to ``err``; ``out`` gets the result only: the table, or with ``as_json`` one JSON document.
+    """
+
+    def __init__(self, out: TextIO, err: TextIO, variables: Mapping[str, str], as_json: bool) -> None:
+        no_color = bool(variables.get("NO_COLOR"))
+        self._out = Console(file=out, no_color=no_color, highlight=False, soft_wrap=False, width=_width(out))
+        self._err = Console(file=err, no_color=no_color, highlight=False, soft_wrap=True)
+        self._as_json = as_json
+        self._document: dict[str, Any] = {}
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._shown_at = 0.0
+        self._kit = ""
+
+    def for_kit(self, serial_number: str) -> None:
+        """From here on, every event is about this kit."""
+        self._kit = serial_number
+
+    def notice(self, text: str) -> None:
+        log.info("%s%s", self._prefix(), text)
+        self._err.print(text, markup=False)
+
+    def warning(self, text: str) -> None:
+        log.warning("%s%s", self._prefix(), text)
+        self._err.print(f"Warning: {text}", style="yellow", markup=False)
+
+    def add(self, key: str, value: Any) -> None:
+        """Put a value into the JSON document."""
+        self._document[key] = value
+
+    def step_begins(self, title: str) -> None:
+        log.info("%sstep begins: %s", self._prefix(), title)
+        self._shown_at = time.monotonic()
+
+    def progress(self, title: str, done: int, total: int) -> None:
+        if self._as_json:
+            return
+        if self._err.is_terminal:
+            self._move_bar(title, done, total)
+        elif time.monotonic() - self._shown_at > SHOW_PROGRESS_AFTER:
+            self._shown_at = time.monotonic()
+            self._err.print(f"{title}: {done} of {total} bytes", markup=False)
+
+    def step_ends(self, record: Record) -> None:
+        self._close_bar()
+        log.info(
+            "%sstep ends: %s; found: %s; done: %s; proof: %s",
+            self._prefix(),
+            record.title,
+            record.found,
+            record.done,
+            record.proof,
+        )
+        if not self._as_json:
+            self._err.print(f"{record.title}: {record.found}; {record.done}", markup=False)
+
+    def table(self, records: Sequence[Record]) -> None:
+        """The result of the run: each step, what was found, what was done, how it was proved."""
+        self.add("steps", [_as_data(record) for record in records])
+        if self._as_json or not records:
+            return
+        table = Table(show_edge=False, pad_edge=False)
+        for heading in ("Step", "Found", "Done", "Proof"):
+            table.add_column(heading, overflow="fold")
+        for record in records:
+            style = _STATE_STYLE[record.state]
+            table.add_row(
+                record.title, f"[{style}]{_escape(record.found)}[/]", _escape(record.done), _escape(record.proof)
+            )
+        self._out.print(table)
+
+    def failed(self, error: ProvisioningError) -> None:
+        self._close_bar()
+        log.error("%s%s (exit code %d)", self._prefix(), error, error.exit_code)
+        log.debug("raised at", exc_info=error)
+        self.add(
+            "error",
+            {"kind": type(error).__name__, "what": error.what, "why": error.why, "try": error.hint.splitlines()},
+        )
+        self._err.print(str(error), style="red" if self._err.is_terminal else None, markup=False)
+
+    def bug(self, error: BaseException, log_file: Path | None) -> None:
+        """An error that no class of ours describes: a fault of the program."""
+        self._close_bar()
+        log.critical("unexpected error", exc_info=error)
+        self.add("error", {"kind": type(error).__name__, "what": "unexpected error", "why": "", "try": []})
+        self._err.print(f"This is a fault of the program: {type(error).__name__}: {error}", style="red", markup=False)
+        if log_file is not None:
+            self._err.print(f"  The log file has the details: {log_file}", markup=False)
+
+    def end(self, exit_code: ExitCode) -> None:
+        """The last word: the JSON document, where one was asked for."""
+        self._close_bar()
+        log.info("%sexit code %d", self._prefix(), exit_code)
+        if self._as_json:
+            document = {"exit_code": int(exit_code), "result": exit_code.name.lower(), **self._document}
+            self._out.file.write(json.dumps(document, indent=2) + "\n")
+            self._out.file.flush()
+
+    def _prefix(self) -> str:
+        return f"[{self._kit}] " if self._kit else ""
+
+    def _move_bar(self, title: str, done: int, total: int) -> None:
+        if self._bar is None:
+            self._bar = Progress(
+                TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=self._err, transient=True
+            )
+            self._bar.start()
+            self._task = self._bar.add_task(title, total=total)
+        assert self._task is not None
+        self._bar.update(self._task, description=title, completed=done, total=total)
+
+    def _close_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = self._task = None
+
+
+def _width(stream: TextIO) -> int | None:
+    return None if stream.isatty() else 160
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def _as_data(record: Record) -> dict[str, Any]:
+    return {
+        "title": record.title,
+        "action": record.action,
+        "state": record.state.value,
+        "found": record.found,
+        "done": record.done,
+        "proof": record.proof,
+        "irreversible": record.irreversible,
+    }
+
+
+def open_log(folder: Path, shown_level: str, err: TextIO) -> Path:
+    """Write everything but secrets to the log file of the store; show what is at least ``shown_level`` on ``err``.
+
+    :returns: the log file
+    :raises StoreError: the log file cannot be written
+    """
+    path = folder / LOG_FILE
+    try:
+        # Made with its mode before the handler opens it: the log names accounts, kits and folders.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+        to_file = RotatingFileHandler(path, maxBytes=LOG_SIZE, backupCount=3, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(
+            f"The log file {path} cannot be written.",
+            str(error.strerror),
+            "Make the folder writable, or set IOTPROVISION_HOME.",
+        ) from error
+    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    to_file.setLevel(logging.DEBUG)
+    to_screen = logging.StreamHandler(err)
+    to_screen.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    to_screen.setLevel(
+        {"fatal": logging.CRITICAL}.get(shown_level, getattr(logging, shown_level.upper(), logging.WARNING))
+    )
+    to_screen.addFilter(lambda record: not record.name.startswith("iotprovision.report"))
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        root.removeHandler(handler)
+        handler.close()
+    root.addHandler(to_file)
+    root.addHandler(to_screen)
+    root.setLevel(logging.INFO)
+    logging.getLogger("iotprovision").setLevel(logging.DEBUG)
+    # The vendor's libraries report as errors what this tool treats as answers; botocore's debug lines hold credentials.
+    for name in ("pymcuprog", "pyedbglib", "pydebuggerconfig"):
+        logging.getLogger(name).setLevel(logging.ERROR if shown_level != "debug" else logging.DEBUG)
+        logging.getLogger(name).propagate = shown_level == "debug"
+    for name in ("botocore", "boto3", "urllib3", "asyncio", "paho"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return path
