@@ -1,0 +1,188 @@
+"""An Intel HEX file, judged before anything is done with it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from intelhex import HexReaderError, IntelHex
+
+from iotprovision.errors import UsageError
+from iotprovision.firmware.mcu import FLASH, FUSES, Area, Mcu, mcu_by_name
+
+BLANK = 0xFF
+
+# A text of many megabytes is no image for MCUs that have at most some hundred kilobytes.
+LARGEST_FILE = 8 * 1024 * 1024
+
+# AVR instruction set manual: JMP is 1001 010k kkkk 110k, RJMP is 1100 kkkk kkkk kkkk.
+_JMP_MASK, _JMP = 0xFE0E, 0x940C
+_RJMP_MASK, _RJMP = 0xF000, 0xC000
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Bytes that lie together in one memory.
+
+    :param offset: from the start of the memory
+    """
+
+    area: Area
+    offset: int
+    data: bytes
+
+    @property
+    def end(self) -> int:
+        return self.offset + len(self.data)
+
+    def chunks(self, size: int) -> Iterator[Segment]:
+        """The segment in parts that end at multiples of ``size`` bytes."""
+        offset = self.offset
+        while offset < self.end:
+            stop = min(self.end, (offset // size + 1) * size)
+            yield Segment(self.area, offset, self.data[offset - self.offset : stop - self.offset])
+            offset = stop
+
+
+@dataclass(frozen=True)
+class HexImage:
+    """The content of an Intel HEX file for one MCU.
+
+    :param segments: sorted; no flash page belongs to two of them, because flash pages are written once after an erase.
+        Holes between records that share a page, or lie in neighbouring pages, are filled with 0xFF
+    """
+
+    path: Path
+    mcu: Mcu
+    segments: tuple[Segment, ...]
+
+    @classmethod
+    def load(cls, path: Path, mcu: str) -> HexImage:
+        """Read and judge a file.
+
+        :param mcu: name of the MCU it is meant for, in any letter case
+        :raises UsageError: missing, empty, not Intel HEX, too large, or for another MCU
+        """
+        target = mcu_by_name(mcu)
+        image = cls(path, target, _segments(_parse(path), target, path))
+        _check_target(image)
+        return image
+
+    @property
+    def size(self) -> int:
+        """Bytes in all segments."""
+        return sum(len(segment.data) for segment in self.segments)
+
+    @property
+    def flash(self) -> bytes:
+        """The flash from address 0 to the last byte of the image; what is not in the image is 0xFF."""
+        parts = [segment for segment in self.segments if segment.area.name == FLASH]
+        content = bytearray([BLANK]) * max((segment.end for segment in parts), default=0)
+        for segment in parts:
+            content[segment.offset : segment.end] = segment.data
+        return bytes(content)
+
+    @property
+    def flash_sha256(self) -> str:
+        """Of the flash without trailing 0xFF: equal for images that leave the flash equal. Lower-case hex digits."""
+        return hashlib.sha256(self.flash.rstrip(bytes([BLANK]))).hexdigest()
+
+
+def _parse(path: Path) -> IntelHex:
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise _refusal(path, f"It has {path.stat().st_size} bytes, which is more than any MCU of a kit can take.")
+        text = path.read_bytes()
+    except FileNotFoundError:
+        raise _refusal(path, "There is no such file.") from None
+    except IsADirectoryError:
+        raise _refusal(path, "It is a folder.") from None
+    except OSError as error:
+        raise _refusal(path, "It is a folder." if path.is_dir() else str(error)) from error
+    if not text.strip():
+        raise _refusal(path, "The file is empty.")
+    content = IntelHex()
+    try:
+        content.fromfile(str(path), format="hex")
+    except HexReaderError as error:
+        raise _refusal(path, f"It is not an Intel HEX file: {error}.") from error
+    except (UnicodeDecodeError, ValueError) as error:
+        raise _refusal(path, "It is not an Intel HEX file: it is not text.") from error
+    if not len(content):
+        raise _refusal(path, "It is an Intel HEX file without any data.")
+    return content
+
+
+def _segments(content: IntelHex, mcu: Mcu, path: Path) -> tuple[Segment, ...]:
+    segments: list[Segment] = []
+    for start, stop in content.segments():
+        area = _area_at(start, stop, mcu, path)
+        segment = Segment(area, start - area.hex_address, bytes(content.tobinarray(start=start, end=stop - 1)))
+        previous = segments[-1] if segments and segments[-1].area == area else None
+        if (
+            area.name == FLASH
+            and previous
+            and segment.offset // area.page_size <= (previous.end - 1) // area.page_size + 1
+        ):
+            hole = bytes([BLANK]) * (segment.offset - previous.end)
+            segments[-1] = Segment(area, previous.offset, previous.data + hole + segment.data)
+        else:
+            segments.append(segment)
+    return tuple(segments)
+
+
+def _area_at(start: int, stop: int, mcu: Mcu, path: Path) -> Area:
+    for area in mcu.areas.values():
+        if area.hex_address <= start < area.hex_end:
+            if stop <= area.hex_end:
+                return area
+            if area.name == FLASH:
+                break
+    flash = mcu.flash
+    other_areas = [area.hex_address for area in mcu.areas.values() if area.name != FLASH]
+    if stop > flash.size and start < min(other_areas, default=1 << 32):
+        raise _refusal(
+            path,
+            f"It is too large, or for another MCU: it fills addresses up to 0x{stop - 1:X}, "
+            f"and the {flash.size // 1024} KiB of flash of the {mcu.name} end at 0x{flash.hex_end - 1:X}.",
+        )
+    raise _refusal(
+        path, f"It has data at address 0x{start:X}, where the {mcu.name} has no memory; is it for another MCU?"
+    )
+
+
+def _check_target(image: HexImage) -> None:
+    flash = image.flash
+    if len(flash) < 4 or all(byte == BLANK for byte in flash[:4]):
+        raise _refusal(image.path, "It has nothing at address 0, where the MCU starts.")
+    if image.mcu.architecture != "avr8x":
+        return
+    first = int.from_bytes(flash[:2], "little")
+    if first & _JMP_MASK != _JMP and first & _RJMP_MASK != _RJMP:
+        raise _other_mcu(image, "it does not begin with a jump, as a program for this MCU does")
+    vectors = 0
+    while int.from_bytes(flash[4 * vectors : 4 * vectors + 2], "little") & _JMP_MASK == _JMP:
+        vectors += 1
+    if image.mcu.vectors and vectors > image.mcu.vectors:
+        raise _other_mcu(image, f"it has {vectors} interrupt vectors, this MCU has {image.mcu.vectors} at most")
+    for segment in image.segments:
+        if segment.area.name == FUSES and image.mcu.fuse_bits:
+            _check_fuses(image, segment)
+
+
+def _check_fuses(image: HexImage, segment: Segment) -> None:
+    for number, value in enumerate(segment.data, start=segment.offset):
+        if number in image.mcu.fuse_bits and value & ~image.mcu.fuse_bits[number]:
+            raise _other_mcu(image, f"fuse {number} is 0x{value:02X}, which sets bits that this MCU does not have")
+
+
+def _other_mcu(image: HexImage, reason: str) -> UsageError:
+    return _refusal(image.path, f"It is not for the {image.mcu.name}: {reason}.")
+
+
+def _refusal(path: Path, reason: str) -> UsageError:
+    return UsageError(
+        f"Cannot use the firmware file {path}", reason, "give an Intel HEX file built for the MCU of the kit."
+    )

@@ -1,0 +1,89 @@
+"""What has to be known about an MCU to judge and to program an image for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+from pymcuprog.deviceinfo.deviceinfo import DeviceMemoryInfo, getdeviceinfo
+from pymcuprog.deviceinfo.deviceinfokeys import DeviceMemoryInfoKeys
+
+from iotprovision.errors import UsageError
+
+FLASH = "flash"
+FUSES = "fuses"
+
+# Areas that an image may fill; the others (RAM, signatures) cannot be programmed.
+IMAGE_AREAS = (FLASH, "eeprom", FUSES, "lockbits", "user_row")
+
+
+@dataclass(frozen=True)
+class Area:
+    """One memory of an MCU.
+
+    :param hex_address: where Intel HEX files put it
+    :param size: bytes
+    :param page_size: bytes written at once
+    """
+
+    name: str
+    hex_address: int
+    size: int
+    page_size: int
+
+    @property
+    def hex_end(self) -> int:
+        return self.hex_address + self.size
+
+
+@dataclass(frozen=True)
+class Mcu:
+    """An MCU.
+
+    :param architecture: ``avr8x``, ``PIC24``, ``cortex-m0plus``: decides what the first instruction may be
+    :param fuse_bits: the bits that exist in each fuse, by its number; a fuse that is not named is reserved
+    :param vectors: how many interrupt vectors the largest member of the family has; None where unknown
+    """
+
+    name: str
+    architecture: str
+    areas: Mapping[str, Area]
+    fuse_bits: Mapping[int, int] = field(default_factory=dict)
+    vectors: int | None = None
+
+    @property
+    def flash(self) -> Area:
+        return self.areas[FLASH]
+
+
+# ATmega4808/4809 data sheet, "Fuses": WDTCFG, BODCFG, OSCCFG, SYSCFG0, SYSCFG1, APPEND, BOOTEND; 3 and 4 are reserved.
+_MEGA0_FUSES = {0: 0xFF, 1: 0xFF, 2: 0x83, 5: 0xC9, 6: 0x07, 7: 0xFF, 8: 0xFF}
+_MEGA0_VECTORS = 40
+_FUSE_BITS = {"atmega4808": _MEGA0_FUSES}
+_VECTORS = {"atmega4808": _MEGA0_VECTORS}
+
+
+@cache
+def mcu_by_name(name: str) -> Mcu:
+    """What is known about an MCU; letter case does not matter.
+
+    :raises UsageError: nothing is known about it
+    """
+    lower = name.lower()
+    try:
+        description = getdeviceinfo(lower)
+    except (ImportError, ValueError) as error:
+        raise UsageError(f"The MCU {name} is not known") from error
+    memories = DeviceMemoryInfo(description)
+    areas = {}
+    for area in IMAGE_AREAS:
+        if area in memories.mem_by_name:
+            memory = memories.memory_info_by_name(area)
+            areas[area] = Area(
+                name=area,
+                hex_address=memory[DeviceMemoryInfoKeys.HEXFILE_ADDRESS],
+                size=memory[DeviceMemoryInfoKeys.HEXFILE_SIZE],
+                page_size=memory[DeviceMemoryInfoKeys.PAGE_SIZE],
+            )
+    return Mcu(lower, description["architecture"], areas, _FUSE_BITS.get(lower, {}), _VECTORS.get(lower))
