@@ -1,1 +1,1 @@
-"""What a run is asked to do: one module an action."""
+"""What a run can be asked to do: one module an action, with the steps of that action."""
