@@ -1,0 +1,143 @@
+"""The process of the local cloud: ministack, bound to loopback, until its standard input ends.
+
+Started by :class:`iotprovision.simulator.local_cloud.LocalCloud`; never imported by the tool, because ministack reads
+its settings from the environment when it is imported. Standard input is the life line: it ends when the owner closes
+it and also when the owner dies, on every operating system; then ministack saves its state and the process ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+LOOPBACK = "127.0.0.1"
+# A predecessor whose owner died may still be saving its state, which takes well under a second.
+LOCK_TIMEOUT = 10.0
+# Tools keep their HTTP connections open; there is no request worth waiting for when the owner is done.
+GRACEFUL_TIMEOUT = 0.1
+READY_POLL = 0.02
+EXIT_LOCKED = 11
+
+
+def main() -> int:
+    """Serve the folder named by the first argument; prints one JSON line when everything answers."""
+    folder = Path(sys.argv[1])
+    os.umask(0o077)  # the saved state holds keys
+    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what ministack prints belongs to the log
+    # The terminal sends Ctrl-C to the whole group; the owner decides when the cloud stops.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    lock = FileLock(folder / "cloud.lock")
+    try:
+        lock.acquire(timeout=LOCK_TIMEOUT)
+    except Timeout:
+        return EXIT_LOCKED
+    with lock:
+        http, mqtt = _loopback_socket(), _loopback_socket()
+        os.environ["GATEWAY_PORT"] = str(http.getsockname()[1])
+        os.environ["IOT_MTLS_PORT"] = str(mqtt.getsockname()[1])
+        _listen_on_loopback_only(mqtt)
+        asyncio.run(_serve(http, mqtt, answer))
+    return 0
+
+
+def _loopback_socket() -> socket.socket:
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    bound.bind((LOOPBACK, 0))
+    return bound
+
+
+def _listen_on_loopback_only(mqtt: socket.socket) -> None:
+    """ministack binds its MQTT listener to every interface and has no setting for it."""
+    original = asyncio.BaseEventLoop.create_server
+    mqtt_port = mqtt.getsockname()[1]
+
+    async def create_server(
+        loop: asyncio.BaseEventLoop, protocol: Any, host: Any = None, port: Any = None, **options: Any
+    ) -> Any:
+        if port == mqtt_port:
+            # A copy, so that the port stays ours when ministack binds again.
+            return await original(loop, protocol, sock=mqtt.dup(), **options)
+        if options.get("sock") is None:
+            host = LOOPBACK
+        return await original(loop, protocol, host, port, **options)
+
+    asyncio.BaseEventLoop.create_server = create_server  # type: ignore[method-assign,assignment]
+
+
+async def _serve(http: socket.socket, mqtt: socket.socket, answer: Any) -> None:
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+
+    app = importlib.import_module("ministack.app").app
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    threading.Thread(target=_wait_for_the_owner, args=(loop, stop), daemon=True).start()
+    if sys.platform != "win32":
+        loop.add_signal_handler(signal.SIGTERM, stop.set)
+    config = Config()
+    config.bind = [f"fd://{http.fileno()}"]
+    config.graceful_timeout = GRACEFUL_TIMEOUT
+    config.accesslog = None
+    server = asyncio.create_task(serve(app, config, shutdown_trigger=stop.wait))
+    announcement = asyncio.create_task(_announce(http, mqtt, answer))
+    await asyncio.wait({server, announcement}, return_when=asyncio.FIRST_COMPLETED)
+    await server
+    announcement.cancel()
+
+
+def _wait_for_the_owner(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    while sys.stdin.buffer.read(1):
+        pass
+    loop.call_soon_threadsafe(stop.set)
+
+
+async def _announce(http: socket.socket, mqtt: socket.socket, answer: Any) -> None:
+    """Wait until HTTP and MQTT answer, then tell the owner the ports and the authority of the server certificate."""
+    port = http.getsockname()[1]
+    while True:
+        try:
+            status, _ = await _get(port, "/_ministack/ready")
+            if status == 200:
+                break
+        except OSError:
+            pass
+        await asyncio.sleep(READY_POLL)
+    status, authority = await _get(port, "/_ministack/iot/ca.pem")
+    answer.write(
+        json.dumps(
+            {
+                "process": os.getpid(),
+                "http_port": port,
+                "mqtt_port": mqtt.getsockname()[1],
+                "certificate_authority": authority.decode("ascii") if status == 200 else "",
+            }
+        )
+        + "\n"
+    )
+    answer.close()
+
+
+async def _get(port: int, path: str) -> tuple[int, bytes]:
+    reader, writer = await asyncio.open_connection(LOOPBACK, port)
+    try:
+        writer.write(f"GET {path} HTTP/1.0\r\nHost: {LOOPBACK}\r\nConnection: close\r\n\r\n".encode("ascii"))
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        return int(head.split(b" ")[1]), body
+    finally:
+        writer.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
