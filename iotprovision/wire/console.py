@@ -1,0 +1,149 @@
+"""The text console of the demo application (9600 baud, AVR-IoT and PIC-IoT demos; docs/serial-protocol.md)."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+from iotprovision.errors import ChipRefusedError, SerialLinkError
+from iotprovision.wire.port import SerialLine, shown
+from iotprovision.wire.wifi_network import WifiNetwork
+
+BAUD_RATE = 9600
+
+# The demo polls its console only after Wi-Fi start-up, which ends 4 to 5 s after a reset and later on PIC boards.
+READY_TIMEOUT = 20.0
+# The list of commands takes 0.3 s at 9600 baud; while the application is busy it may come this much later.
+WAKE_INTERVAL = 2.0
+# `wifi` is answered after 0.2 s, but a connection attempt may hold the main loop for seconds.
+ANSWER_TIMEOUT = 10.0
+# Asking again is harmless for every command here; one lost character makes the first try fail.
+ATTEMPTS = 2
+# Log lines come in bursts; between two bytes of one burst there is 1 ms.
+QUIET = 0.1
+# Once connected the demo logs every second: silence may never come.
+DRAIN_LIMIT = 1.0
+
+# The receive ring holds 64 bytes and is emptied every 50 ms: more than this at once would overflow it.
+PIECE = 48
+PIECE_GAP = 0.06
+
+EOT = "\x04"
+_ESCAPE = "\x1b"
+_LIST_OF_COMMANDS = "List of available commands"
+_RULE = re.compile(r"-{20,}")
+_VERSION = re.compile(r"v?(\d+(?:\.\d+)+)")
+_SERIAL_NUMBER = re.compile(r"[0-9A-Fa-f]{18}")
+
+
+class DemoConsole:
+    """Questions to a running demo application. Its log shares the port: log lines are skipped wherever they come.
+
+    Every method raises :class:`SerialLinkError` when no sensible answer comes in time.
+
+    :param line: the open port, 9600 baud
+    :param sleep: waits between the pieces of a long line, seconds
+    """
+
+    def __init__(self, line: SerialLine, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._line = line
+        self._sleep = sleep
+        self._text = ""
+        self._received = b""
+
+    def wait_ready(self, timeout: float = READY_TIMEOUT) -> None:
+        """Wait until the console answers: an empty line makes it list its commands."""
+        deadline = self._line.clock() + timeout
+        self._start_afresh()
+        while self._line.clock() < deadline:
+            self._line.write(b"\r\n")
+            until = min(deadline, self._line.clock() + WAKE_INTERVAL)
+            while (line := self._next_line(until)) is not None:
+                if _LIST_OF_COMMANDS in line:
+                    self._line.drain(QUIET, DRAIN_LIMIT)
+                    return
+        raise self._no_answer("does not answer", show=True)
+
+    def version(self) -> str:
+        """Version of the demo application, like ``4.1.2``."""
+        match = _VERSION.fullmatch(self._ask("version", lambda line: _VERSION.fullmatch(line) is not None))
+        assert match
+        return match[1]
+
+    def thing(self) -> str:
+        """The thing name that the demo uses; empty where it found none in the Wi-Fi module."""
+        return self._ask("thing", lambda line: line.isascii() and line.isprintable() and not _RULE.fullmatch(line))
+
+    def device(self) -> bytes | None:
+        """Serial number of the secure element, 9 bytes; None where the demo could not read it."""
+        answer = self._ask("device", lambda line: line == "Unknown." or _SERIAL_NUMBER.fullmatch(line) is not None)
+        return None if answer == "Unknown." else bytes.fromhex(answer)
+
+    def set_wifi(self, network: WifiNetwork) -> None:
+        """Give the demo a network to join.
+
+        The answer OK means that the line was parsed and nothing more: the demo joins later (2 to 15 s) and does not say
+        when that fails. What was received is kept out of the error, it might contain the passphrase.
+
+        :raises ChipRefusedError: the demo did not accept the line
+        """
+        answer = self._ask("wifi", lambda line: line == "OK" or line.startswith("Error"), network.console_line())
+        if answer != "OK":
+            raise ChipRefusedError(
+                "The demo application did not accept the Wi-Fi settings", "It answered with the usage of its command."
+            )
+
+    def _ask(self, command: str, is_answer: Callable[[str], bool], line: str | None = None) -> str:
+        """Send a line and return the first line of the answer; log lines and anything unfit are skipped.
+
+        :param line: what is sent, where it is more than the command; it may hold a secret
+        """
+        misunderstood = False
+        for _ in range(ATTEMPTS):
+            self._start_afresh()
+            self._send(line or command)
+            deadline = self._line.clock() + ANSWER_TIMEOUT
+            while (answer := self._next_line(deadline)) is not None:
+                if _LIST_OF_COMMANDS in answer:
+                    misunderstood = True
+                    break
+                if is_answer(answer):
+                    return answer
+        problem = f"does not know {command}" if misunderstood else f"did not answer {command}"
+        raise self._no_answer(problem, show=line is None)
+
+    def _send(self, line: str) -> None:
+        data = line.encode() + b"\n"
+        for start in range(0, len(data), PIECE):
+            if start:
+                self._sleep(PIECE_GAP)
+            self._line.write(data[start : start + PIECE])
+
+    def _start_afresh(self) -> None:
+        self._line.drain(QUIET, DRAIN_LIMIT)
+        self._text = ""
+        self._received = b""
+
+    def _next_line(self, deadline: float) -> str | None:
+        """The next complete line that is not log; None when the time is over."""
+        while True:
+            while "\n" in self._text:
+                line, _, self._text = self._text.partition("\n")
+                # EOT ends most answers and also stands inside every log line: it frames nothing.
+                line = line.strip("\r").lstrip(EOT)
+                if EOT not in line and _ESCAPE not in line:
+                    return line
+            remaining = deadline - self._line.clock()
+            data = self._line.read_some(remaining) if remaining > 0 else b""
+            if not data:
+                return None
+            self._received += data
+            self._text += data.decode("latin-1")
+
+    def _no_answer(self, problem: str, *, show: bool) -> SerialLinkError:
+        return SerialLinkError(
+            f"The demo application on {self._line.name} {problem}",
+            shown(self._received) if show else "",
+            "check that the kit runs the demo of this cloud: the action application programs it",
+        )
