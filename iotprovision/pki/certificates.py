@@ -4,12 +4,12 @@ All keys are P-256, all signatures ECDSA with SHA-256, all names O and CN. Exten
 RFC 5280; each certificate has just what it needs, because the device's and the signer's go through a serial line
 into a flash of 7680 bytes.
 
-Dates: a certificate begins with the hour in which it is made, and never before its issuer. The root lasts 25 years and
-the signer 10, or as long as the root if that ends first. A device certificate ends 9999-12-31 23:59:59, which is how
-RFC 5280 (4.1.2.5) and IEEE 802.1AR write "no expiry date of its own", and how the factory certificates of the same chip
-end. Whoever verifies the chain stops accepting it when the signer ends, with no need to say so twice. AWS IoT looks only
-at the device certificate once that is registered: a nested date would cut off a working product in the field, which
-cannot renew its certificate. A device is retired by revoking its certificate in the account.
+Dates: a certificate begins with the hour in which it is made, and never before its issuer. The root lasts 25 years
+and the signer 10, or as long as the root if that ends first. A device certificate ends 9999-12-31 23:59:59, which is
+how RFC 5280 (4.1.2.5) and IEEE 802.1AR write "no expiry date of its own", and how the chip's factory certificates
+end. Whoever verifies the chain stops accepting it when the signer ends, with no need to say so twice. AWS IoT looks
+only at the device certificate once that is registered: a nested date would cut off a working product in the field,
+which cannot renew its certificate. A device is retired by revoking its certificate in the account.
 """
 
 from __future__ import annotations
