@@ -1,0 +1,69 @@
+"""The kits that can be driven (``kits.yaml``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import yaml
+
+from iotprovision.errors import KitNotFoundError
+from iotprovision.firmware.index import Image, load_index
+
+
+@dataclass(frozen=True)
+class KitDescription:
+    """One kind of kit.
+
+    :param name: value of its KITNAME register
+    :param mcu: lower case, as pymcuprog spells it
+    :param flash_size: bytes
+    :param modem: what connects it to the network
+    :param console: the family of commands its demo applications take
+    :param leds: the provisioning firmware's name for each LED
+    :param links: CLICK_ME_TYPE for each cloud
+    :param redirect: REDIRECT register, the kit's number on the vendor's web pages
+    :param factory_link: the cloud that the kit's page leads to when it leaves the factory
+    """
+
+    name: str
+    mcu: str
+    flash_size: int
+    secure_element: str
+    modem: str
+    console: str
+    leds: Mapping[str, str]
+    links: Mapping[str, int]
+    redirect: str
+    factory_link: str
+
+    def image(self, job: str) -> Image:
+        """The firmware image that does a job on this kit.
+
+        :raises UsageError: there is none
+        """
+        return load_index().find(self.name, job)
+
+
+@cache
+def kits() -> tuple[KitDescription, ...]:
+    """All kits of the catalogue."""
+    text = resources.files("iotprovision.kit").joinpath("kits.yaml").read_text(encoding="utf-8")
+    return tuple(KitDescription(**fields) for fields in yaml.safe_load(text)["kits"])
+
+
+def kit_by_name(name: str) -> KitDescription:
+    """The kit with that KITNAME; letter case does not matter.
+
+    :raises KitNotFoundError: it is not in the catalogue
+    """
+    for kit in kits():
+        if kit.name.lower() == name.lower():
+            return kit
+    raise KitNotFoundError(
+        f"The kit calls itself '{name}', and no such kit is known",
+        f"Known are: {', '.join(kit.name for kit in kits())}.",
+        "look for a newer version of this program, or add the kit to kits.yaml.",
+    )

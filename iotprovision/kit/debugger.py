@@ -1,0 +1,165 @@
+"""The debugger on a kit: opening it, and turning the vendor libraries' errors into ours."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pydebuggerconfig.pydebuggerconfig_errors import (
+    PydebuggerconfigBlankVersionError,
+    PydebuggerconfigError,
+    PydebuggerconfigToolConnectionError,
+)
+from pyedbglib.hidtransport import cyhidapi
+from pyedbglib.hidtransport.hidtransportfactory import hid_transport
+from pyedbglib.protocols.avrcmsisdap import AvrCommandError
+from pyedbglib.protocols.configprotocol import ConfigProtocolResponseError
+from pyedbglib.protocols.jtagice3protocol import Jtagice3ResponseError
+from pyedbglib.pyedbglib_errors import PyedbglibError
+from pymcuprog.pymcuprog_errors import (
+    PymcuprogDeviceLockedError,
+    PymcuprogError,
+    PymcuprogSessionError,
+    PymcuprogToolConnectionError,
+)
+
+from iotprovision.errors import AccessError, KitNotFoundError, ProvisioningError
+from iotprovision.interrupts import held
+
+VENDOR_ID = 0x03EB
+PRODUCT_ID = 0x2175
+UPGRADE_PRODUCT_ID = 0x2FC0
+PRODUCT = "nEDBG"
+SHORT_NAME = "nedbg"
+
+# AVR8 generic protocol, failure codes of the debugger (pyedbglib avr8protocol)
+NO_TARGET_POWER = 0x22
+
+UDEV_RULES = "\n".join(
+    f'SUBSYSTEM=="usb", ATTR{{idVendor}}=="{VENDOR_ID:04x}", ATTR{{idProduct}}=="{product:04x}", MODE="0666"'
+    for product in (PRODUCT_ID, UPGRADE_PRODUCT_ID)
+)
+
+# They report every failure twice, as an exception and as a log line; the exception is what gets shown.
+for _library in ("pyedbglib", "pymcuprog", "pydebuggerconfig"):
+    logging.getLogger(_library).addHandler(logging.NullHandler())
+    logging.getLogger(_library).setLevel(logging.CRITICAL)
+
+
+def list_debuggers() -> list[dict[str, Any]]:
+    """What USB says about each nEDBG: ``serial_number``, ``product_string``, ``path``.
+
+    One that may not be opened is in the list too; on Linux its strings are empty.
+    """
+    found = []
+    for entry in cyhidapi.hid.enumerate():
+        product = entry.get("product_string") or ""
+        is_ours = entry.get("vendor_id") == VENDOR_ID and entry.get("product_id") == PRODUCT_ID
+        if is_ours and (not product or product.lower().startswith(PRODUCT.lower())):
+            found.append({**entry, "product_string": product, "serial_number": entry.get("serial_number") or ""})
+    return found
+
+
+@contextmanager
+def connection(serial_number: str) -> Iterator[Any]:
+    """A pyedbglib HID transport to one debugger, disconnected at the end.
+
+    :raises AccessError: the debugger is not there or may not be opened
+    """
+    with vendor_errors(serial_number):
+        transport = hid_transport()
+        if not transport.connect(serial_number=serial_number, product=SHORT_NAME):
+            raise not_openable(serial_number)
+    try:
+        yield transport
+    finally:
+        with vendor_errors(serial_number):
+            transport.disconnect()
+
+
+@contextmanager
+def vendor_errors(serial_number: str) -> Iterator[None]:
+    """Run calls of the vendor libraries: their errors become ours, and Ctrl-C waits until they are done.
+
+    An exchange with the debugger that is cut in the middle would leave an answer behind that the next one takes for
+    its own.
+    """
+    try:
+        with held():
+            yield
+    except ProvisioningError:
+        raise
+    except (PymcuprogToolConnectionError, PydebuggerconfigToolConnectionError) as error:
+        raise not_openable(serial_number, str(error)) from error
+    except PymcuprogDeviceLockedError as error:
+        raise AccessError(
+            f"The MCU of kit {serial_number} is locked: it lets nobody read or program it",
+            "Unlocking erases all it holds: the application and its EEPROM. Nothing has been erased.",
+            f"pymcuprog erase --chip-erase-locked-device -t {SHORT_NAME} -s {serial_number}",
+        ) from error
+    except PymcuprogSessionError as error:
+        raise AccessError(
+            f"The debugger of kit {serial_number} does not meet the MCU it expects",
+            str(error),
+            "check that nothing else is connected to the programming pins.",
+        ) from error
+    except Jtagice3ResponseError as error:
+        raise _refused_by_debugger(serial_number, error) from error
+    except PydebuggerconfigBlankVersionError as error:
+        raise AccessError(
+            f"The board configuration of kit {serial_number} is blank, so the debugger does not know its board",
+            str(error),
+            "write the vendor's configuration of this board with pydebuggerconfig.",
+        ) from error
+    except (PydebuggerconfigError, ConfigProtocolResponseError) as error:
+        raise AccessError(f"The board configuration of kit {serial_number} cannot be used", str(error)) from error
+    except AvrCommandError as error:
+        raise AccessError(
+            f"The debugger of kit {serial_number} does not answer as it should",
+            str(error),
+            "close other programs that use the kit (an IDE, a data visualizer), plug the kit in again.",
+        ) from error
+    except (OSError, PyedbglibError) as error:
+        raise AccessError(
+            f"The connection to the debugger of kit {serial_number} broke",
+            str(error),
+            "check the USB cable, plug the kit in again, run the command again: it goes on where this one ended.",
+        ) from error
+    except PymcuprogError as error:
+        raise AccessError(f"The MCU of kit {serial_number} cannot be programmed", str(error)) from error
+
+
+def not_openable(serial_number: str, reason: str = "") -> ProvisioningError:
+    """Why a debugger could not be opened, told from what USB says now."""
+    numbers = [entry["serial_number"].lower() for entry in list_debuggers()]
+    if serial_number and serial_number.lower() not in numbers and "" not in numbers:
+        return KitNotFoundError(
+            f"Kit {serial_number} is not connected", hint="check the USB cable, plug the kit in again."
+        )
+    why = f"USB {VENDOR_ID:04x}:{PRODUCT_ID:04x}" + (f": {reason}" if reason else "")
+    if sys.platform.startswith("linux"):
+        why += "\nLinux lets only root use this debugger until a udev rule allows it."
+        hint = (
+            "put these lines into /etc/udev/rules.d/70-microchip-kits.rules, run 'sudo udevadm control --reload' "
+            f"and plug the kit in again:\n{UDEV_RULES}"
+        )
+    else:
+        hint = "close other programs that use the kit (an IDE, a data visualizer), plug the kit in again."
+    return AccessError(f"The kit {serial_number or '(serial number not readable)'} cannot be opened", why, hint)
+
+
+def _refused_by_debugger(serial_number: str, error: Any) -> AccessError:
+    if error.code == NO_TARGET_POWER:
+        return AccessError(
+            f"The MCU of kit {serial_number} has no power",
+            "The debugger measures no voltage at the MCU.",
+            "check the jumpers or straps that feed the MCU, and a battery where the kit runs from one.",
+        )
+    return AccessError(
+        f"The debugger of kit {serial_number} refused a command (code 0x{error.code:02X})",
+        str(error),
+        "plug the kit in again.",
+    )

@@ -1,0 +1,199 @@
+"""Programming the MCU of a kit with pymcuprog: one session an image, and proof by reading back."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from pymcuprog.backend import Backend, SessionConfig
+from pymcuprog.toolconnection import ToolUsbHidConnection
+
+from iotprovision.errors import ProofError
+from iotprovision.firmware.hex_image import HexImage, Segment
+from iotprovision.firmware.mcu import FUSES
+from iotprovision.kit.debugger import SHORT_NAME, vendor_errors
+
+Progress = Callable[[int, int], None]
+
+# The most that one read command of the debugger returns.
+READ_SIZE = 512
+# Bytes between two progress reports while writing; a multiple of every page size.
+WRITE_SIZE = 1024
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first place where the MCU holds something else than the image.
+
+    :param area: name of the memory, e.g. ``flash``
+    :param address: from the start of that memory
+    """
+
+    area: str
+    address: int
+    expected: int
+    found: int
+
+    def __str__(self) -> str:
+        return f"{self.area} 0x{self.address:04X}: expected 0x{self.expected:02X}, found 0x{self.found:02X}"
+
+
+def _no_progress(_done: int, _total: int) -> None:
+    pass
+
+
+class TargetProgrammer:
+    """A programming session: the MCU stands still from the beginning of the ``with`` block to its end, then starts.
+
+    So a serial port that shall see the first line of the firmware is opened inside the block.
+
+    :param serial_number: of the debugger
+    :param mcu: name of the MCU, in any letter case
+    :raises AccessError: the kit or its MCU cannot be reached; the session is ended in any case
+    """
+
+    def __init__(self, serial_number: str, mcu: str) -> None:
+        self.serial_number = serial_number
+        self.mcu = mcu.lower()
+        self._backend: Any = None
+
+    def __enter__(self) -> TargetProgrammer:
+        self._backend = Backend()
+        try:
+            with vendor_errors(self.serial_number):
+                self._backend.connect_to_tool(
+                    ToolUsbHidConnection(serialnumber=self.serial_number, tool_name=SHORT_NAME)
+                )
+            with vendor_errors(self.serial_number):
+                self._backend.start_session(SessionConfig(self.mcu))
+            with vendor_errors(self.serial_number):
+                self._backend.read_device_id()
+        except BaseException:
+            self._abandon()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._abandon()
+            return
+        self.close()
+
+    def close(self) -> None:
+        """End the session: the MCU starts. Nothing happens when it was ended before.
+
+        :raises AccessError: the debugger did not take part in ending it
+        """
+        backend, self._backend = self._backend, None
+        if backend is None:
+            return
+        try:
+            with vendor_errors(self.serial_number):
+                backend.end_session()
+        except BaseException:
+            self._backend = backend
+            self._abandon()
+            raise
+        with vendor_errors(self.serial_number):
+            backend.disconnect_from_tool()
+
+    def first_difference(self, image: HexImage, progress: Progress = _no_progress) -> Difference | None:
+        """Compare the MCU with the image; reading stops at the first difference.
+
+        :param progress: called with bytes done and bytes in all
+        :raises AccessError: the kit cannot be reached
+        """
+        done = 0
+        for segment in image.segments:
+            for chunk in segment.chunks(READ_SIZE):
+                difference = _compare(chunk, self._read(chunk), image.mcu.fuse_bits)
+                if difference:
+                    return difference
+                done += len(chunk.data)
+                progress(done, image.size)
+        return None
+
+    def program(self, image: HexImage, progress: Progress = _no_progress) -> None:
+        """Erase the chip and write the image; EEPROM and user row keep what the erase leaves, fuses that are right too.
+
+        :param progress: called with bytes done and bytes in all
+        :raises AccessError: the kit cannot be reached
+        """
+        with vendor_errors(self.serial_number):
+            self._backend.erase()
+        done = 0
+        for segment in image.segments:
+            for chunk in segment.chunks(WRITE_SIZE):
+                self._write(chunk)
+                done += len(chunk.data)
+                progress(done, image.size)
+
+    def verify(self, image: HexImage, progress: Progress = _no_progress) -> None:
+        """Read the image back.
+
+        :raises ProofError: something else was read; names the first difference
+        :raises AccessError: the kit cannot be reached
+        """
+        difference = self.first_difference(image, progress)
+        if difference:
+            raise ProofError(
+                f"What was programmed into the MCU of kit {self.serial_number} does not read back",
+                str(difference),
+                "run the command again; when it happens again, try another USB cable or port.",
+            )
+
+    def _read(self, chunk: Segment) -> bytes:
+        with vendor_errors(self.serial_number):
+            (memory,) = self._backend.read_memory(chunk.area.name, chunk.offset, len(chunk.data))
+        return bytes(memory.data)
+
+    def _write(self, chunk: Segment) -> None:
+        parts: Iterator[Segment] = iter([chunk])
+        if chunk.area.name == FUSES:
+            now = self._read(chunk)
+            parts = (fuse for fuse in chunk.chunks(1) if fuse.data[0] != now[fuse.offset - chunk.offset])
+        for part in parts:
+            with vendor_errors(self.serial_number):
+                self._backend.write_memory(bytearray(part.data), part.area.name, part.offset)
+
+    def _abandon(self) -> None:
+        """End what can be ended without raising: another error is on its way."""
+        backend, self._backend = self._backend, None
+        if backend is None:
+            return
+        target = backend.programmer.device_model if backend.programmer else None
+        backend.session_active = False
+        endings: list[Callable[[], None]] = [backend.disconnect_from_tool]
+        if target is not None:
+            endings.insert(0, target.stop)
+        for ending in endings:
+            with contextlib.suppress(Exception), vendor_errors(self.serial_number):
+                ending()
+        with contextlib.suppress(Exception):
+            backend.transport.disconnect()
+
+
+def _compare(chunk: Segment, found: bytes, fuse_bits: Any) -> Difference | None:
+    if found == chunk.data:
+        return None
+    for index, expected in enumerate(chunk.data):
+        address = chunk.offset + index
+        # Reserved fuses read as the silicon likes; nobody can write them.
+        ignored = chunk.area.name == FUSES and fuse_bits and address not in fuse_bits
+        if found[index] != expected and not ignored:
+            return Difference(chunk.area.name, address, expected, found[index])
+    return None
+
+
+def reset_target(serial_number: str, mcu: str) -> None:
+    """Let the MCU start anew.
+
+    :raises AccessError: the kit or its MCU cannot be reached
+    """
+    with TargetProgrammer(serial_number, mcu):
+        pass
