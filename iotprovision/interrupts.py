@@ -11,7 +11,7 @@ from types import FrameType
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Hold Ctrl-C back until the block is done, then let it act.
+    """Hold Ctrl-C back until the block is done, then let it act. Inside another such block, the outer one decides.
 
     For the seconds in which a kit is erased and not yet written. Elsewhere than in the main thread no signal arrives,
     so there is nothing to hold.
@@ -19,21 +19,24 @@ def held() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    arrived = False
+    arrived: list[int] = []
 
-    def remember(_number: int, _frame: FrameType | None) -> None:
-        nonlocal arrived
-        arrived = True
+    def remember(number: int, _frame: FrameType | None) -> None:
+        arrived.append(number)
 
-    signals = [signal.SIGINT, signal.SIGTERM]
-    before = {number: signal.signal(number, remember) for number in signals}
+    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if arrived:
-        raise KeyboardInterrupt
+    for signal_number in arrived[:1]:
+        handler = before[signal.Signals(signal_number)]
+        # One block may lie in another: then the outer one remembers it.
+        if callable(handler):
+            handler(signal_number, None)
+        else:
+            raise KeyboardInterrupt
 
 
 def treat_termination_as_interrupt() -> None:
