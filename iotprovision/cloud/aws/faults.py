@@ -89,8 +89,8 @@ def _explain_answer(error: exceptions.ClientError, action: str, resource: str, p
         )
     if name in DENIED:
         # IAM speaks of the action that lacks, which may be another one than was called (iam:PassRole).
-        named_action, named_resource = _ACTION.search(message), _RESOURCE.search(message)
-        action = named_action.group(1) if named_action else action
+        named_resource = _RESOURCE.search(message)
+        action = denied_action(message) or action
         resource = named_resource.group(1) if named_resource else resource
         return CloudDeniedError(
             f"The AWS profile {profile!r} may not do {action}" + (f" on {resource}" if resource else ""),
@@ -107,6 +107,12 @@ def _explain_answer(error: exceptions.ClientError, action: str, resource: str, p
         )
     of = f" for {resource}" if resource else ""
     return CloudError(f"{action} failed{of}", f"{name}: {message}")
+
+
+def denied_action(message: str) -> str:
+    """The action that IAM says is not allowed, ``iam:CreateRole``; empty where it says nothing of the kind."""
+    match = _ACTION.search(message)
+    return match.group(1) if match else ""
 
 
 def _renew(profile: str) -> str:

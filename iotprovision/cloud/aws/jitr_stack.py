@@ -1,0 +1,193 @@
+"""The CloudFormation stack that registers devices at their first connection."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ...errors import CloudDeniedError, CloudError
+from .account import Account
+from .faults import code, denied_action
+from .finding import Condition, Finding
+from .jitr_template import FUNCTION, RULE, STACK, TAG, template
+
+# Creating the role takes AWS 15 to 30 s, the whole stack about a minute.
+STACK_TIMEOUT = 300.0
+FIRST_POLL = 0.1
+# DescribeStacks is throttled per account; a look every three seconds disturbs nobody.
+SLOWEST_POLL = 3.0
+
+_SOUND = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"}
+_DEAD = {"CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED", "UPDATE_ROLLBACK_FAILED"}
+
+
+class JitrStack:
+    """The stack ``iotprovision-jitr`` of an account.
+
+    :param sleep: how to pass the time between two looks at a stack that is being changed
+    """
+
+    def __init__(self, account: Account, sleep: Callable[[float], None] = time.sleep) -> None:
+        self.account = account
+        self._sleep = sleep
+
+    def state(self) -> Finding:
+        """Compare what is deployed with what should be; changes nothing.
+
+        :raises CloudDeniedError: the profile may not look
+        """
+        stack = self._describe(STACK)
+        if stack is None:
+            return Finding(Condition.MISSING, "no stack")
+        obstacle = self._obstacle(stack)
+        if obstacle:
+            return Finding(Condition.BLOCKED, obstacle)
+        difference = self._difference(stack["StackStatus"])
+        if difference:
+            return Finding(Condition.DIFFERENT, difference)
+        return Finding(Condition.IN_PLACE, f"stack {STACK} ({stack['StackStatus']})")
+
+    def apply(self) -> None:
+        """Create the stack, update it, or replace it where an update cannot help. Bounded by ``STACK_TIMEOUT``.
+
+        :raises CloudDeniedError: the profile lacks a right, also one that CloudFormation uses in its name
+        :raises CloudError: the stack belongs to someone else, failed, or did not come to an end in time
+        """
+        stack = self._describe(STACK)
+        if stack is not None and stack["StackStatus"].endswith("_IN_PROGRESS"):
+            # Another run, or one that was interrupted: its work may be just what is wanted.
+            self._wait(stack["StackId"])
+        finding = self.state()
+        if finding.condition is Condition.BLOCKED:
+            raise CloudError(
+                f"The stack {STACK} is in the way",
+                f"There is {finding.found}.",
+                f"aws cloudformation describe-stacks --stack-name {STACK} --profile {self.account.profile}\n"
+                "then rename or delete it, and run again",
+            )
+        if finding.in_place:
+            return
+        stack = self._describe(STACK)
+        if stack is not None and (stack["StackStatus"] in _DEAD or self._template_is_current()):
+            # A failed stack cannot be updated, and an update with the same template repairs nothing.
+            self._delete(stack["StackId"])
+            stack = None
+        self._create() if stack is None else self._update(stack["StackId"])
+
+    def _create(self) -> None:
+        answer = self.account.call("cloudformation", "CreateStack", TimeoutInMinutes=5, **self._request())
+        self._expect(answer["StackId"], {"CREATE_COMPLETE"}, "could not be created")
+
+    def _update(self, stack_id: str) -> None:
+        self.account.call("cloudformation", "UpdateStack", **self._request())
+        self._expect(stack_id, {"UPDATE_COMPLETE"}, "could not be updated")
+
+    def _delete(self, stack_id: str) -> None:
+        self.account.call("cloudformation", "DeleteStack", StackName=stack_id)
+        self._expect(stack_id, {"DELETE_COMPLETE", ""}, "could not be deleted")
+
+    def _request(self) -> dict[str, Any]:
+        return {
+            "StackName": STACK,
+            "TemplateBody": template(),
+            "Capabilities": ["CAPABILITY_IAM"],
+            "Tags": [TAG],
+        }
+
+    def _describe(self, name: str) -> dict[str, Any] | None:
+        # CloudFormation has no error of its own for a stack that is not there; with a valid name it is this one.
+        answer = self.account.find(
+            "cloudformation", "DescribeStacks", lambda error: code(error) == "ValidationError", StackName=name
+        )
+        stacks = answer["Stacks"] if answer else []
+        return stacks[0] if stacks and stacks[0]["StackStatus"] != "DELETE_COMPLETE" else None
+
+    @staticmethod
+    def _obstacle(stack: dict[str, Any]) -> str:
+        """Why this tool may not touch the stack; empty when it may."""
+        status = stack["StackStatus"]
+        if TAG not in stack.get("Tags", []):
+            return f"a stack {STACK} that this tool did not make ({status})"
+        if status in _SOUND | _DEAD or status.endswith("_IN_PROGRESS"):
+            return ""
+        return f"a stack {STACK} in a state that this tool does not know ({status})"
+
+    def _difference(self, status: str) -> str:
+        """What is not as it should be, that applying makes right; empty when all is well."""
+        if status.endswith("_IN_PROGRESS"):
+            return f"the stack is being changed ({status})"
+        if status in _DEAD:
+            return f"the stack failed ({status})"
+        return self._damage() if self._template_is_current() else "the stack has another template"
+
+    def _template_is_current(self) -> bool:
+        deployed = self.account.call("cloudformation", "GetTemplate", StackName=STACK)["TemplateBody"]
+        # boto3 hands out JSON templates parsed, other ones as text.
+        return bool(deployed == (template() if isinstance(deployed, str) else json.loads(template())))
+
+    def _damage(self) -> str:
+        """What someone changed behind CloudFormation's back; empty when the parts work together."""
+        # GetTopicRule answers "unauthorized" for a rule that is not there, so the list is asked first.
+        rules = [rule for rule in self.account.pages("iot", "ListTopicRules", "rules") if rule["ruleName"] == RULE]
+        if not rules:
+            return f"the topic rule {RULE} is gone"
+        if rules[0].get("ruleDisabled"):
+            return f"the topic rule {RULE} is disabled"
+        function = self.account.find("lambda", "GetFunctionConfiguration", FunctionName=FUNCTION)
+        if function is None:
+            return f"the Lambda function {FUNCTION} is gone"
+        actions = self.account.call("iot", "GetTopicRule", ruleName=RULE)["rule"]["actions"]
+        if not any(action.get("lambda", {}).get("functionArn") == function["FunctionArn"] for action in actions):
+            return f"the topic rule {RULE} does not run the Lambda function {FUNCTION}"
+        policy = self.account.find("lambda", "GetPolicy", FunctionName=FUNCTION)
+        if policy is None or rules[0]["ruleArn"] not in policy["Policy"]:
+            return f"the topic rule {RULE} may not run the Lambda function {FUNCTION}"
+        return ""
+
+    def _wait(self, stack_id: str) -> str:
+        """The state the stack comes to rest in, empty when it is gone."""
+        poll, deadline = FIRST_POLL, time.monotonic() + STACK_TIMEOUT
+        while True:
+            stack = self._describe(stack_id)
+            status = stack["StackStatus"] if stack else ""
+            if not status.endswith("_IN_PROGRESS"):
+                return status
+            if time.monotonic() > deadline:
+                raise CloudError(
+                    f"The stack {STACK} does not come to an end",
+                    f"It is {status} for {STACK_TIMEOUT:.0f} s.",
+                    "look at its events in the AWS console, and run again when it has ended",
+                )
+            self._sleep(poll)
+            poll = min(poll * 1.5, SLOWEST_POLL)
+
+    def _expect(self, stack_id: str, wanted: set[str], complaint: str) -> None:
+        status = self._wait(stack_id)
+        if status in wanted:
+            return
+        reasons = self._failures(stack_id)
+        denied = denied_action("\n".join(reasons))
+        if denied:
+            raise CloudDeniedError(
+                f"The AWS profile {self.account.profile!r} may not do {denied}",
+                f"The stack {STACK} {complaint} ({status}).\n" + "\n".join(reasons),
+                f"give the profile the right {denied}; docs/aws-setup.md has the whole policy",
+            )
+        raise CloudError(
+            f"The stack {STACK} {complaint} ({status})",
+            "\n".join(reasons) or "Its events give no reason.",
+            "run again when the cause is gone; a failed stack is replaced",
+        )
+
+    def _failures(self, stack_id: str) -> list[str]:
+        """Why resources failed in the last operation on the stack, first cause first."""
+        reasons: list[str] = []
+        for event in self.account.pages("cloudformation", "DescribeStackEvents", "StackEvents", StackName=stack_id):
+            status, reason = event.get("ResourceStatus", ""), event.get("ResourceStatusReason", "")
+            if event.get("PhysicalResourceId") == stack_id and reason == "User Initiated":
+                break  # events come latest first; this one began the operation
+            if status.endswith("_FAILED") and "cancelled" not in reason:
+                reasons.append(f"{event['LogicalResourceId']}: {reason}")
+        return list(dict.fromkeys(reversed(reasons)))[:5]
