@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+_WELCOME = "Welcome to the"
 _VERSION = r"(\d+(?:\.\d+)+)"
 
 
@@ -51,9 +52,11 @@ class Banner:
     @classmethod
     def parse(cls, lines: Sequence[str]) -> Banner:
         """Parse the lines before READY; those before the last welcome line belong to an earlier start."""
-        starts = [number for number, line in enumerate(lines) if "Welcome to the" in line]
-        own = lines[starts[-1] :] if starts else lines
-        return cls(own[0].strip() if starts else "", About.parse(own))
+        starts = [number for number, line in enumerate(lines) if _WELCOME in line]
+        if not starts:
+            return cls("", About.parse(lines))
+        own = lines[starts[-1] :]
+        return cls(own[0][own[0].index(_WELCOME) :].strip(), About.parse(own))
 
 
 def _find(pattern: str, text: str) -> str | None:

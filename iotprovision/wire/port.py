@@ -63,16 +63,13 @@ class SerialLine:
         """What arrives first within ``timeout`` seconds and all that came with it; nothing when the time is over."""
         deadline = self.clock() + timeout
         while True:
-            data = self._read_waiting()
+            data = self._read(wait=True)
             if data or self.clock() >= deadline:
                 return data
 
     def read_pending(self) -> bytes:
         """What has already arrived, without waiting."""
-        try:
-            return self._take_pending(bytearray())
-        except OSError as error:
-            raise self._gone("reading from", error) from error
+        return self._read(wait=False)
 
     def drain(self, quiet: float, limit: float) -> bytes:
         """Read until nothing has come for ``quiet`` seconds, ``limit`` seconds at most; returns what was read."""
@@ -97,17 +94,20 @@ class SerialLine:
     ) -> None:
         self.close()
 
-    def _read_waiting(self) -> bytes:
+    def _read(self, *, wait: bool) -> bytes:
+        received = bytearray()
         try:
-            received = bytearray(self._port.read(1))
-            return self._take_pending(received) if received else b""
+            if wait:
+                received += self._port.read(1)
+                if not received:
+                    return b""
+            # A network port only knows that something waits, not how much: it is asked until nothing does.
+            while waiting := self._port.in_waiting:
+                received += self._port.read(waiting)
         except OSError as error:
-            raise self._gone("reading from", error) from error
-
-    def _take_pending(self, received: bytearray) -> bytes:
-        # A network port only knows that something waits, not how much: it is asked until nothing does.
-        while waiting := self._port.in_waiting:
-            received += self._port.read(waiting)
+            # What came before the port was lost is handed out first; the next read meets the same error.
+            if not received:
+                raise self._gone("reading from", error) from error
         return bytes(received)
 
     def _gone(self, doing: str, error: OSError) -> SerialLinkError:

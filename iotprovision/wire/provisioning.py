@@ -178,10 +178,11 @@ class ProvisioningLink:
         Slots that hold secrets are refused by the chip.
         """
         whole = SLOT_SIZES[_slot(slot)]
-        count = whole if size is None else size
-        if not 1 <= count <= whole:
-            raise ValueError(f"slot {slot} has {whole} bytes, {count} cannot be read")
-        return self._hex(f"read slot {slot} of the secure element", "MC+ECC+READ", slot, count, expected=count)
+        if size is not None and not 1 <= size <= whole:
+            raise ValueError(f"slot {slot} has {whole} bytes, {size} cannot be read")
+        arguments = (slot,) if size is None else (slot, size)
+        what = f"read slot {slot} of the secure element"
+        return self._hex(what, "MC+ECC+READ", *arguments, expected=whole if size is None else size)
 
     def lock_slot(self, slot: int) -> None:
         """Lock a slot for good: nothing can undo it. Locking a locked slot changes nothing and is no error."""
