@@ -14,12 +14,11 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from iotprovision.chips.ecc608 import OTP_SIZE, SLOTS, slot_size
 from iotprovision.simulator.faults import Faults
 from iotprovision.simulator.meters import Meters
 
-SLOT_SIZES = (36,) * 8 + (416,) + (72,) * 7
 CONFIG_SIZE = 128
-OTP_SIZE = 64
 WORD = 4
 BLOCK = 32
 
@@ -66,7 +65,7 @@ def default_config(serial_number: bytes) -> bytearray:
     config[0:4], config[8:13] = serial_number[:4], serial_number[4:]
     config[4:8] = REVISION
     config[13], config[14], config[16] = 0x60, 0x01, 0xB0  # AES enabled, I2C, 8-bit address
-    for slot in range(16):
+    for slot in SLOTS:
         private = slot in PRIVATE_KEY_SLOTS
         slot_config = _PRIVATE_SLOT_CONFIG if private else _DATA_SLOT_CONFIG
         key_config = _PRIVATE_KEY_CONFIG if private else _DATA_KEY_CONFIG
@@ -95,7 +94,7 @@ class Ecc608:
     ) -> None:
         self.config = default_config(serial_number)
         self.otp = bytearray(OTP_SIZE)
-        self.slots = [bytearray(size) for size in SLOT_SIZES]
+        self.slots = [bytearray(slot_size(slot)) for slot in SLOTS]
         self.private_keys = {0: ec.generate_private_key(ec.SECP256R1())} if private_keys is None else dict(private_keys)
         self.meters = Meters()
         self.faults = Faults()
@@ -164,7 +163,7 @@ class Ecc608:
         else:
             raise _RefusedError(PARSE_ERROR)
         offset = block * BLOCK + (address & 7) * WORD
-        if offset + length > len(memory):
+        if offset >= len(memory):
             raise _RefusedError(PARSE_ERROR)
         return memory, offset, length, slot
 
@@ -181,7 +180,7 @@ class Ecc608:
             self._check_usable(slot)
             if self._slot_word(SLOT_CONFIG, slot) & _SECRET:
                 raise _RefusedError(EXECUTION_ERROR)
-        return bytes(memory[offset : offset + length])
+        return bytes(memory[offset : offset + length]).ljust(length, b"\0")  # the last block of a slot may be short
 
     def _write(self, parameter1: int, address: int, data: bytes) -> bytes:
         memory, offset, length, slot = self._place(parameter1, address)
@@ -195,6 +194,7 @@ class Ecc608:
             self._check_usable(slot)
             if self.is_locked(slot) or self._slot_word(SLOT_CONFIG, slot) & _WRITE_ALWAYS_MASK:
                 raise _RefusedError(EXECUTION_ERROR)
+        data = data[: len(memory) - offset]
         if memory[offset : offset + length] != data:
             memory[offset : offset + length] = data
             self.meters.count("secure_element_writes")
@@ -292,12 +292,16 @@ class Ecc608:
         try:
             config = bytearray.fromhex(state["config"])
             otp = bytearray.fromhex(state["otp"])
-            slots = [bytearray.fromhex(state["slots"][number]) for number in range(16)]
+            slots = [bytearray.fromhex(state["slots"][number]) for number in SLOTS]
             numbers = {int(slot): int(value, 16) for slot, value in state["private_keys"].items()}
             keys = {slot: ec.derive_private_key(value, ec.SECP256R1()) for slot, value in numbers.items()}
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"the state of the secure element is incomplete: {error}") from error
-        if len(config) != CONFIG_SIZE or len(otp) != OTP_SIZE or tuple(map(len, slots)) != SLOT_SIZES:
+        if (
+            len(config) != CONFIG_SIZE
+            or len(otp) != OTP_SIZE
+            or [len(slot) for slot in slots] != [slot_size(slot) for slot in SLOTS]
+        ):
             raise ValueError("a zone or slot in the state of the secure element has the wrong size")
         chip = cls(private_keys=keys, random=random)
         chip.config, chip.otp, chip.slots = config, otp, slots

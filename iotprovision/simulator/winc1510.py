@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import struct
 
+from iotprovision.chips.winc_flash import PAGE, SECTOR
+from iotprovision.chips.winc_flash import SIZE as FLASH_SIZE
 from iotprovision.simulator.faults import Faults
 from iotprovision.simulator.meters import Meters
 
-FLASH_SIZE = 1 << 20
-SECTOR = 4096
-PAGE = 256
 FIRMWARE_VERSION = (19, 7, 7)
 DRIVER_VERSION = (19, 3, 0)
 
@@ -38,8 +37,8 @@ _POINTERS, _VERSION_BLOCK = SHARED_MEMORY + 0x1000, SHARED_MEMORY + 0x2000
 _MEMORY_SIZE = 1 << 20
 
 # Opcodes of the NOR flash.
-_PROGRAM, _WRITE_DISABLE, _READ_STATUS, _WRITE_ENABLE = 0x02, 0x04, 0x05, 0x06
-_FAST_READ, _ERASE_SECTOR, _READ_ID = 0x0B, 0x20, 0x9F
+PROGRAM, WRITE_DISABLE, READ_STATUS, WRITE_ENABLE = 0x02, 0x04, 0x05, 0x06
+FAST_READ, ERASE_SECTOR, READ_ID = 0x0B, 0x20, 0x9F
 _FLASH_ID = bytes.fromhex("c8401400")  # third byte: 2 to the power 0x14 bytes
 
 
@@ -136,18 +135,18 @@ class Winc1510:
         target = self.registers.get(FLASH_DMA_ADDRESS, 0)
         answer = b""
         opcode = command[0] if command else 0
-        if opcode == _READ_STATUS:
+        if opcode == READ_STATUS:
             answer = bytes([0x02 if self._write_enabled else 0x00])
-        elif opcode == _READ_ID:
+        elif opcode == READ_ID:
             answer = _FLASH_ID[:count]
-        elif opcode == _FAST_READ:
+        elif opcode == FAST_READ:
             answer = self.read_flash(address, count)
-        elif opcode in (_WRITE_ENABLE, _WRITE_DISABLE):
-            self._write_enabled = opcode == _WRITE_ENABLE
-        elif opcode == _ERASE_SECTOR and self._write_enabled:
+        elif opcode in (WRITE_ENABLE, WRITE_DISABLE):
+            self._write_enabled = opcode == WRITE_ENABLE
+        elif opcode == ERASE_SECTOR and self._write_enabled:
             self.erase_sector(address)
             self._write_enabled = False
-        elif opcode == _PROGRAM and self._write_enabled:
+        elif opcode == PROGRAM and self._write_enabled:
             self.program_page(address, self.read_memory(target, control >> 8))
             self._write_enabled = False
         if answer and target < SHARED_MEMORY:
