@@ -1,15 +1,27 @@
 """Package definition of iotprovision."""
 
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "iotprovision/__init__.py").read_text()).group(1)
 
 SIMULATOR = ["ministack==1.5.33", "paho-mqtt>=2,<3"]
 EMULATOR = SIMULATOR + ["yasimavr==0.1.6"]
+
+
+class BuildWithFirmwareIndex(build_py):
+    """Puts the list of firmware images, which is kept at the top of the source tree, into the package."""
+
+    def run(self):
+        super().run()
+        if not getattr(self, "editable_mode", False):
+            shutil.copy(ROOT / "firmware/index.yaml", Path(self.build_lib) / "iotprovision/firmware/index.yaml")
+
 
 setup(
     name="iotprovision",
@@ -20,8 +32,8 @@ setup(
     license="MIT",
     python_requires=">=3.10",
     packages=find_packages(include=["iotprovision", "iotprovision.*"]),
-    package_data={"iotprovision": ["py.typed", "kit/kits.yaml", "firmware/index.yaml"]},
-    # The top-level firmware/ folder is the one place where the image list is kept; a link would not survive Windows.
+    package_data={"iotprovision": ["py.typed", "kit/kits.yaml"]},
+    cmdclass={"build_py": BuildWithFirmwareIndex},
     install_requires=[
         "boto3>=1.34",
         "cryptography>=42",

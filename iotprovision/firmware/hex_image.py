@@ -10,7 +10,7 @@ from pathlib import Path
 from intelhex import HexReaderError, IntelHex
 
 from iotprovision.errors import UsageError
-from iotprovision.firmware.mcu import FLASH, FUSES, Area, Mcu, mcu_by_name
+from iotprovision.firmware.mcu import FLASH, FUSES, LOCK_BITS, Area, Mcu, mcu_by_name
 
 BLANK = 0xFF
 
@@ -170,6 +170,11 @@ def _check_target(image: HexImage) -> None:
     for segment in image.segments:
         if segment.area.name == FUSES and image.mcu.fuse_bits:
             _check_fuses(image, segment)
+        if segment.area.name == LOCK_BITS and segment.data != image.mcu.unlocked:
+            raise _refusal(
+                image.path,
+                "It sets the lock bits: afterwards nobody could read or program the MCU without erasing all of it.",
+            )
 
 
 def _check_fuses(image: HexImage, segment: Segment) -> None:

@@ -13,9 +13,10 @@ from iotprovision.errors import UsageError
 
 FLASH = "flash"
 FUSES = "fuses"
+LOCK_BITS = "lockbits"
 
 # Areas that an image may fill; the others (RAM, signatures) cannot be programmed.
-IMAGE_AREAS = (FLASH, "eeprom", FUSES, "lockbits", "user_row")
+IMAGE_AREAS = (FLASH, "eeprom", FUSES, LOCK_BITS, "user_row")
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Mcu:
 
     :param architecture: ``avr8x``, ``PIC24``, ``cortex-m0plus``: decides what the first instruction may be
     :param fuse_bits: the bits that exist in each fuse, by its number; a fuse that is not named is reserved
+    :param unlocked: what its lock bits hold while it can be read and programmed; None where unknown
     :param vectors: how many interrupt vectors the largest member of the family has; None where unknown
     """
 
@@ -51,6 +53,7 @@ class Mcu:
     areas: Mapping[str, Area]
     fuse_bits: Mapping[int, int] = field(default_factory=dict)
     vectors: int | None = None
+    unlocked: bytes | None = None
 
     @property
     def flash(self) -> Area:
@@ -60,8 +63,10 @@ class Mcu:
 # ATmega4808/4809 data sheet, "Fuses": WDTCFG, BODCFG, OSCCFG, SYSCFG0, SYSCFG1, APPEND, BOOTEND; 3 and 4 are reserved.
 _MEGA0_FUSES = {0: 0xFF, 1: 0xFF, 2: 0x83, 5: 0xC9, 6: 0x07, 7: 0xFF, 8: 0xFF}
 _MEGA0_VECTORS = 40
+_MEGA0_UNLOCKED = b"\xc5"
 _FUSE_BITS = {"atmega4808": _MEGA0_FUSES}
 _VECTORS = {"atmega4808": _MEGA0_VECTORS}
+_UNLOCKED = {"atmega4808": _MEGA0_UNLOCKED}
 
 
 @cache
@@ -86,4 +91,11 @@ def mcu_by_name(name: str) -> Mcu:
                 size=memory[DeviceMemoryInfoKeys.HEXFILE_SIZE],
                 page_size=memory[DeviceMemoryInfoKeys.PAGE_SIZE],
             )
-    return Mcu(lower, description["architecture"], areas, _FUSE_BITS.get(lower, {}), _VECTORS.get(lower))
+    return Mcu(
+        name=lower,
+        architecture=description["architecture"],
+        areas=areas,
+        fuse_bits=_FUSE_BITS.get(lower, {}),
+        vectors=_VECTORS.get(lower),
+        unlocked=_UNLOCKED.get(lower),
+    )
