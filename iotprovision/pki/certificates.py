@@ -47,7 +47,7 @@ def thing_name(public_key: ec.EllipticCurvePublicKey) -> str:
 def root_certificate(key: ec.EllipticCurvePrivateKey, names: Names, now: datetime) -> x509.Certificate:
     """The self-signed certificate of the root CA."""
     begin = _start_of_hour(now)
-    subject = _subject(names.organization, names.root_common_name)
+    subject = distinguished_name(names.organization, names.root_common_name)
     builder = _builder(subject, subject, key.public_key(), begin, years_later(begin, ROOT_YEARS))
     builder = (
         builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
@@ -57,10 +57,13 @@ def root_certificate(key: ec.EllipticCurvePrivateKey, names: Names, now: datetim
     return builder.sign(key, hashes.SHA256())
 
 
-def signer_request(key: ec.EllipticCurvePrivateKey, names: Names) -> x509.CertificateSigningRequest:
-    """What the signer CA asks of the root CA, or of another one that a company has."""
+def signer_request(key: ec.EllipticCurvePrivateKey, subject: x509.Name) -> x509.CertificateSigningRequest:
+    """What the signer CA asks of the root CA, or of another one that a company has.
+
+    :param subject: :func:`distinguished_name` of the signer
+    """
     return (
-        x509.CertificateSigningRequestBuilder(_subject(names.organization, names.signer_common_name))
+        x509.CertificateSigningRequestBuilder(subject)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_authority_key_usage(), critical=True)
         .sign(key, hashes.SHA256())
@@ -104,7 +107,7 @@ def device_certificate(
     :param common_name: ``sn`` and the serial number of the secure element
     """
     begin = max(_start_of_hour(now), signer.not_valid_before_utc)
-    builder = _builder(_subject(organization, common_name), signer.subject, public_key, begin, NO_EXPIRY)
+    builder = _builder(distinguished_name(organization, common_name), signer.subject, public_key, begin, NO_EXPIRY)
     return _end_entity(builder, public_key, signer).sign(signer_key, hashes.SHA256())
 
 
@@ -197,6 +200,16 @@ def years_later(moment: datetime, years: int) -> datetime:
         return moment.replace(year=moment.year + years, day=28)
 
 
+def distinguished_name(organization: str, common_name: str) -> x509.Name:
+    """How everybody is called here: O and CN, both UTF-8."""
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+        ]
+    )
+
+
 def _builder(
     subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey, begin: datetime, end: datetime
 ) -> x509.CertificateBuilder:
@@ -214,15 +227,6 @@ def _end_entity(
         .add_extension(_key_usage(digital_signature=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         .add_extension(_authority_key_identifier(signer), critical=False)
-    )
-
-
-def _subject(organization: str, common_name: str) -> x509.Name:
-    return x509.Name(
-        [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
-            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
-        ]
     )
 
 

@@ -1,0 +1,327 @@
+"""The own authority: a root CA and a signer CA below it, kept as files, and what the signer signs.
+
+The files are written in the order of :data:`FILES`, after everything has been made and checked in memory. So a set that
+was broken off has keys but lacks certificates, and it can be finished, because nothing was signed with those keys yet.
+Every other incomplete set has lost something, and is left for a person to decide.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timezone
+from enum import Enum
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from iotprovision.chips.ecc608 import coordinates
+from iotprovision.errors import CloudError, ProofError, StoreError
+from iotprovision.pki import certificates
+from iotprovision.pki.device_files import DeviceFiles
+from iotprovision.pki.key_files import KeyFiles
+from iotprovision.pki.names import LONGEST, Names
+from iotprovision.store import Store
+
+ROOT_KEY = "root-ca.key"
+SIGNER_KEY = "signer-ca.key"
+SIGNER_REQUEST = "signer-ca.csr"
+ROOT_CERTIFICATE = "root-ca.crt"
+SIGNER_CERTIFICATE = "signer-ca.crt"
+FILES = (ROOT_KEY, SIGNER_KEY, SIGNER_REQUEST, ROOT_CERTIFICATE, SIGNER_CERTIFICATE)
+VERIFICATION_CERTIFICATE = "signer-ca-verification.crt"
+
+DEVICE_NAME = re.compile(r"sn[0-9A-F]{18}")
+START_OVER = "or move all files of the CAs away (and keep them) to have new ones made"
+NEW_SIGNER = (
+    f"move {SIGNER_KEY}, {SIGNER_REQUEST} and {SIGNER_CERTIFICATE} away to have a new signer made under the same root"
+)
+
+
+class AuthorityState(Enum):
+    """How much of the authority there is."""
+
+    MISSING = "missing"
+    UNFINISHED = "unfinished"
+    COMPLETE = "complete"
+
+
+class Authority:
+    """Root CA and signer CA in a store.
+
+    Making the object reads nothing. The passphrase is asked for once, and only when a key is made or an encrypted key
+    is needed. Whoever calls :meth:`create` holds the lock of the store.
+
+    :param names: what new certificates say; authorities that exist keep their names
+    :param passphrase: gives what encrypts the keys, None for keys that are not encrypted
+    :param clock: the time, with its time zone
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        names: Names,
+        passphrase: Callable[[], bytes | None] = lambda: None,
+        clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+    ) -> None:
+        self.store = store
+        self.names = names
+        self._clock = clock
+        self._keys = KeyFiles(store, passphrase)
+        self._root: x509.Certificate | None = None
+        self._signer: x509.Certificate | None = None
+
+    def state(self) -> AuthorityState:
+        """Look at all files, change nothing. A key that is encrypted is only looked at from outside.
+
+        :raises StoreError: something is lost, damaged, expired, readable by others, or does not belong together
+        """
+        there = {name for name in FILES if self.store.path(name).exists()}
+        if not there:
+            return AuthorityState.MISSING
+        lost = self._lost(there)
+        if lost:
+            raise StoreError(
+                f"The set of CA files in {self.store.folder} is not complete: {', '.join(lost)} missing",
+                "What was signed before cannot be continued without it.",
+                f"put the file back from a backup, {START_OVER}",
+            )
+        if ROOT_CERTIFICATE in there:
+            self._check_certificate(self.root, self.root, ROOT_CERTIFICATE)
+        if SIGNER_CERTIFICATE in there:
+            self._check_certificate(self.signer, self.root, SIGNER_CERTIFICATE)
+        if SIGNER_REQUEST in there:
+            self._check_request()
+        for name, certificate in ((ROOT_KEY, ROOT_CERTIFICATE), (SIGNER_KEY, SIGNER_CERTIFICATE)):
+            if name in there and not self._keys.is_encrypted(name):
+                self._matching_key(name, certificate if certificate in there else None)
+        return AuthorityState.COMPLETE if len(there) == len(FILES) else AuthorityState.UNFINISHED
+
+    def create(self) -> None:
+        """Make the authority, or finish one that was broken off. One that is complete stays as it is.
+
+        :raises StoreError: the store cannot be written, or what is there cannot be finished safely
+        :raises UsageError: the passphrase is not fit
+        """
+        if self.state() is AuthorityState.COMPLETE:
+            return
+        now = self._clock()
+        has = {name: self.store.path(name).exists() for name in FILES}
+        root_key = self.root_key if has[ROOT_KEY] else ec.generate_private_key(ec.SECP256R1())
+        signer_key = self.signer_key if has[SIGNER_KEY] else ec.generate_private_key(ec.SECP256R1())
+        if has[SIGNER_KEY] and not has[SIGNER_CERTIFICATE]:
+            self._check_unused(signer_key.public_key())
+        root = self.root if has[ROOT_CERTIFICATE] else certificates.root_certificate(root_key, self.names, now)
+        subject = certificates.distinguished_name(self.names.organization, self.names.signer_common_name)
+        if has[SIGNER_CERTIFICATE]:
+            subject = self.signer.subject
+        request = certificates.signer_request(signer_key, subject)
+        signer = (
+            self.signer if has[SIGNER_CERTIFICATE] else certificates.signer_certificate(request, root, root_key, now)
+        )
+        self._check_certificate(root, root, ROOT_CERTIFICATE)
+        self._check_certificate(signer, root, SIGNER_CERTIFICATE)
+        keys = {ROOT_KEY: root_key, SIGNER_KEY: signer_key}
+        secret = {name: self._keys.encoded(key) for name, key in keys.items() if not has[name]}
+        public = {
+            SIGNER_REQUEST: request.public_bytes(Encoding.PEM),
+            ROOT_CERTIFICATE: root.public_bytes(Encoding.PEM),
+            SIGNER_CERTIFICATE: signer.public_bytes(Encoding.PEM),
+        }
+        for name, data in secret.items():
+            self.store.write_secret(name, data)
+        for name, data in public.items():
+            if not has[name] or name == SIGNER_REQUEST:
+                self.store.write(name, data)
+        self._root, self._signer = root, signer
+
+    @property
+    def root(self) -> x509.Certificate:
+        """:raises StoreError: there is none, or the file is damaged"""
+        if self._root is None:
+            self._root = self._certificate(ROOT_CERTIFICATE)
+        return self._root
+
+    @property
+    def signer(self) -> x509.Certificate:
+        """:raises StoreError: there is none, or the file is damaged"""
+        if self._signer is None:
+            self._signer = self._certificate(SIGNER_CERTIFICATE)
+        return self._signer
+
+    @property
+    def root_key(self) -> ec.EllipticCurvePrivateKey:
+        """:raises StoreError: there is none, the passphrase is missing or wrong, it is not the certificate's, ..."""
+        return self._matching_key(ROOT_KEY, ROOT_CERTIFICATE)
+
+    @property
+    def signer_key(self) -> ec.EllipticCurvePrivateKey:
+        """:raises StoreError: there is none, the passphrase is missing or wrong, it is not the certificate's, ..."""
+        return self._matching_key(SIGNER_KEY, SIGNER_CERTIFICATE)
+
+    def issue_device_certificate(self, request: x509.CertificateSigningRequest) -> x509.Certificate:
+        """A new certificate for the chip that signed the request, proved up to the root.
+
+        The organisation is that of the signer: that is what :class:`Names` said when the signer was made.
+
+        :raises ProofError: the request is not proper, or the chain would not hold
+        :raises StoreError: the signer's key cannot be used
+        """
+        public_key = certificates.proved_key(request)
+        common_name = _text(request.subject, NameOID.COMMON_NAME)
+        if not DEVICE_NAME.fullmatch(common_name):
+            raise ProofError(
+                f"The certificate request is for {common_name!r}, which is not the name of a device",
+                "A device is called sn and the serial number of its secure element.",
+                "delete the file of the request and try again",
+            )
+        now = self._clock()
+        certificate = certificates.device_certificate(
+            public_key,
+            common_name=common_name,
+            organization=_text(self.signer.subject, NameOID.ORGANIZATION_NAME) or self.names.organization,
+            signer=self.signer,
+            signer_key=self.signer_key,
+            now=now,
+        )
+        certificates.verify_chain(certificate, self.signer, self.root, now)
+        return certificate
+
+    def device_certificate_is_current(self, certificate: x509.Certificate, public_key_xy: bytes) -> str | None:
+        """Why a certificate that was kept cannot be used for this chip any more, None if it can.
+
+        :param public_key_xy: of the chip, X ‖ Y, 64 bytes
+        """
+        public_key = certificates.p256_key(certificate)
+        if public_key is None or coordinates(public_key) != public_key_xy:
+            return "it is for another key than the one in the secure element"
+        fault = certificates.issue_fault(certificate, self.signer)
+        fault = fault or certificates.date_fault(certificate, self._clock())
+        return f"it {fault}" if fault else None
+
+    def verification_certificate(self, registration_code: str) -> x509.Certificate:
+        """What proves to AWS IoT that the signer is ours; a copy is kept in the store.
+
+        :param registration_code: what the account gave for this purpose
+        :raises CloudError: the code cannot stand in a certificate
+        :raises StoreError: the signer's key cannot be used
+        """
+        if not 1 <= len(registration_code) <= LONGEST or not registration_code.isalnum():
+            raise CloudError(
+                "The account gave a registration code that cannot stand in a certificate",
+                f"It is a text of 1 to {LONGEST} letters and digits.",
+                "try again",
+            )
+        certificate = certificates.verification_certificate(
+            registration_code, self.signer, self.signer_key, self._clock()
+        )
+        self.store.write(VERIFICATION_CERTIFICATE, certificate.public_bytes(Encoding.PEM))
+        return certificate
+
+    def _lost(self, there: set[str]) -> list[str]:
+        """What is missing and cannot be made again: nothing, if writing was just broken off."""
+        if SIGNER_CERTIFICATE in there:
+            needed = {ROOT_KEY, SIGNER_KEY, ROOT_CERTIFICATE}
+        elif SIGNER_REQUEST in there:
+            needed = {ROOT_KEY, SIGNER_KEY}
+        else:
+            needed = {ROOT_KEY}
+        return [name for name in FILES if name in needed - there]
+
+    def _check_unused(self, public_key: ec.EllipticCurvePublicKey) -> None:
+        """A signer's key without its certificate is safe to go on with only when nothing was signed with it."""
+        signed = [
+            kit.folder.name for kit in self.store.kits() if _is_signed(DeviceFiles(kit).certificate(), public_key)
+        ]
+        if _is_signed(self._certificate_or_none(VERIFICATION_CERTIFICATE), public_key):
+            signed.insert(0, VERIFICATION_CERTIFICATE)
+        if signed:
+            raise StoreError(
+                f"{self.store.path(SIGNER_CERTIFICATE)} is missing, though the signer has signed already",
+                f"With its key were signed: {', '.join(signed)}. Devices carry a copy of the lost certificate.",
+                f"put the file back from a backup (each kit and the account have a copy), {START_OVER}",
+            )
+
+    def _check_certificate(self, certificate: x509.Certificate, issuer: x509.Certificate, name: str) -> None:
+        path = self.store.path(name)
+        fault = "is not for a P-256 key" if certificates.p256_key(certificate) is None else None
+        fault = fault or certificates.issue_fault(certificate, issuer)
+        if fault:
+            raise StoreError(
+                f"The certificate {path} does not fit",
+                f"It {fault}.",
+                f"put back the files that belong together, {START_OVER}",
+            )
+        fault = certificates.date_fault(certificate, self._clock())
+        if fault:
+            hint = START_OVER.removeprefix("or ") if name == ROOT_CERTIFICATE else NEW_SIGNER
+            raise StoreError(f"The certificate {path} is not in date", f"It {fault}.", hint)
+
+    def _check_request(self) -> None:
+        path = self.store.path(SIGNER_REQUEST)
+        try:
+            request = x509.load_pem_x509_csr(self.store.read(SIGNER_REQUEST) or b"")
+            public_key = certificates.proved_key(request)
+        except (ValueError, ProofError) as error:
+            raise StoreError(
+                f"{path} is not a proper certificate request", str(error), f"delete {path}; it is made again"
+            ) from error
+        if self.store.path(SIGNER_CERTIFICATE).exists() and public_key != self.signer.public_key():
+            raise StoreError(
+                f"{path} is for another key than {SIGNER_CERTIFICATE}",
+                "The two come from different authorities.",
+                f"delete {path} if the certificate is the right one; it is made again",
+            )
+
+    def _matching_key(self, name: str, certificate_name: str | None) -> ec.EllipticCurvePrivateKey:
+        key = self._keys.load(name)
+        certificate = self._certificate_or_none(certificate_name) if certificate_name else None
+        if certificate is not None and certificate.public_key() != key.public_key():
+            raise StoreError(
+                f"The key {self.store.path(name)} is not that of {certificate_name}",
+                "The two come from different authorities.",
+                f"put back the files that belong together, {START_OVER}",
+            )
+        return key
+
+    def _certificate(self, name: str) -> x509.Certificate:
+        certificate = self._certificate_or_none(name)
+        if certificate is None:
+            raise StoreError(
+                f"There is no {self.store.path(name)}",
+                "The authorities have not been made yet.",
+                "run the action 'certs' first",
+            )
+        return certificate
+
+    def _certificate_or_none(self, name: str) -> x509.Certificate | None:
+        data = self.store.read(name)
+        if data is None:
+            return None
+        try:
+            return x509.load_pem_x509_certificate(data)
+        except ValueError as error:
+            raise StoreError(
+                f"{self.store.path(name)} is not a certificate",
+                "The file is damaged or of another format than PEM.",
+                f"put the file back from a backup, {START_OVER}",
+            ) from error
+
+
+def _is_signed(certificate: x509.Certificate | None, public_key: ec.EllipticCurvePublicKey) -> bool:
+    if certificate is None:
+        return False
+    try:
+        public_key.verify(certificate.signature, certificate.tbs_certificate_bytes, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _text(name: x509.Name, oid: x509.ObjectIdentifier) -> str:
+    values = [attribute.value for attribute in name.get_attributes_for_oid(oid)]
+    return values[0] if values and isinstance(values[0], str) else ""
