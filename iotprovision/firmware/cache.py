@@ -32,7 +32,7 @@ LOCK_TIMEOUT = 2 * PIP_TIMEOUT + 30
 # pip's own five retries keep a machine without a network waiting for most of a minute.
 PIP_RETRIES = "1"
 # "… after connection broken by 'NewConnectionError('<object at 0x…>: Failed to establish a new connection: …')': /path"
-_BROKEN_CONNECTION = re.compile(r"connection broken by '\w+\((?:.*?>: |[\"'])(.*)\)': /")
+_BROKEN_CONNECTION = re.compile(r"connection broken by '\w+\((?:.*?>: |[\"'])(.*?)[\"']*\)': /")
 OFFLINE_HINT = (
     f"run '{FETCH_COMMAND}' while this machine has a network; afterwards no network is needed.\n"
     f"Without any network: '{FETCH_COMMAND} --from-wheel FILE' takes a wheel that was downloaded elsewhere."
@@ -234,6 +234,6 @@ def _short(output: str) -> str:
     """What pip said last, and why it could not connect where that was the cause: at most two lines."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     connection = _BROKEN_CONNECTION.findall(output)
-    reasons = [f"No connection to the package index: {connection[-1].rstrip('"\'')}"] if connection else []
+    reasons = [f"No connection to the package index: {reason}" for reason in connection[-1:]]
     errors = [line for line in lines if line.startswith("ERROR")] or lines
     return "\n".join(reasons + [f"pip: {line[:200]}" for line in errors[-1:]]) or "pip gave no reason."
