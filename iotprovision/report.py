@@ -16,7 +16,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 from iotprovision.errors import ExitCode, ProvisioningError, StoreError
-from iotprovision.steps import Record, State
+from iotprovision.findings import State
+from iotprovision.steps import Record
 
 LOG_FILE = "iotprovision.log"
 LOG_SIZE = 2_000_000

@@ -7,41 +7,15 @@ and "no success without proof".
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Protocol
 
 from iotprovision.errors import ProofError
+from iotprovision.findings import Finding, State
 
 Progress = Callable[[int, int], None]
 """Called with (done, total), in bytes."""
-
-
-class State(Enum):
-    """What a check found."""
-
-    IN_PLACE = "in place"
-    MISSING = "missing"
-    DIFFERENT = "different"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The result of a check.
-
-    :param found: what is there, for a person
-    :param expected: what should be there, where that is worth saying
-    """
-
-    state: State
-    found: str
-    expected: str = ""
-
-    @property
-    def in_place(self) -> bool:
-        return self.state is State.IN_PLACE
 
 
 class CannotKnowError(Exception):
@@ -82,8 +56,11 @@ class Step(ABC):
         :returns: what was done, for a person
         """
 
-    def finish(self) -> None:  # noqa: B027 - most steps leave nothing open
-        """Called when the statement is true, applied or not: what the next steps need is started here."""
+    def finish(self, in_place: bool) -> None:  # noqa: B027 - most steps leave nothing open
+        """Called after the last check: what the next steps need is started here.
+
+        :param in_place: False only in a dry run
+        """
 
 
 @dataclass(frozen=True)
@@ -117,20 +94,18 @@ class Rules:
     force: bool = False
 
 
-def run(steps: Sequence[Step], rules: Rules, observer: Observer) -> list[Record]:
-    """Prepare all steps, then make each true.
+def run(steps: Sequence[Step], rules: Rules, observer: Observer) -> Iterator[Record]:
+    """Prepare all steps, then make each true; yields what is to be said about each as soon as it is true.
 
     :raises ProofError: a step is not in place after it was applied
     """
     for step in steps:
         step.prepare()
-    records = []
     for step in steps:
         observer.step_begins(step.title)
         record = _look(step, observer) if rules.dry_run else _make_true(step, rules, observer)
-        records.append(record)
         observer.step_ends(record)
-    return records
+        yield record
 
 
 def _make_true(step: Step, rules: Rules, observer: Observer) -> Record:
@@ -147,11 +122,11 @@ def _make_true(step: Step, rules: Rules, observer: Observer) -> Record:
             after = step.check(progress)
             if not after.in_place:
                 raise ProofError(
-                    f"{step.title}: it was written, and is not in place after that.",
+                    f"{step.title}: it was written, and is not in place after that",
                     f"Expected {after.expected or 'it to be in place'}; found {after.found}.",
-                    "Run again. If it happens twice, the kit is at fault: the log file has what it answered.",
+                    "run again; if it happens twice, the kit is at fault: the log file has what it answered",
                 )
-    step.finish()
+    step.finish(in_place=True)
     return _record(step, before, done, proof)
 
 
@@ -164,6 +139,7 @@ def _look(step: Step, observer: Observer) -> Record:
         )
     except CannotKnowError as reason:
         finding = Finding(State.UNKNOWN, str(reason))
+    step.finish(finding.in_place)
     if finding.in_place:
         return _record(step, finding, "would do nothing", step.proof)
     verb = "perhaps: would " if finding.state is State.UNKNOWN and not step.unaskable else "would "
@@ -189,9 +165,12 @@ class Proof(Step):
         self._found = finding
         return finding
 
+    def finish(self, in_place: bool) -> None:
+        self._step.finish(in_place)
+
     def apply(self, progress: Progress) -> str:
         raise ProofError(
-            f"{self._step.title}: not as it should be.",
+            f"{self._step.title}: not as it should be",
             f"Expected {self._found.expected or 'it to be in place'}; found {self._found.found}.",
-            "Run again without --verify to put it right.",
+            "run again without --verify to put it right",
         )

@@ -1,0 +1,101 @@
+"""The action ``certs``: an account that registers devices of a signer, and the signer."""
+
+from __future__ import annotations
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from iotprovision.cloud.aws.account import Account
+from iotprovision.cloud.aws.jitr_stack import JitrStack
+from iotprovision.cloud.aws.signer_registration import SignerRegistration
+from iotprovision.findings import Finding, State
+from iotprovision.pki.authority import Authority, AuthorityState
+from iotprovision.steps import Progress, Step
+from iotprovision.store import Store
+
+ACTION = "certs"
+STORE_LOCK_WAIT = 30.0
+"""Seconds to wait for a run on another kit that makes the same authorities."""
+
+
+class StackDeployed(Step):
+    """The stack that registers devices at their first connection."""
+
+    title = "JITR stack in the account"
+    action = ACTION
+    proof = "template and parts compared in the account"
+    would = "create or update the stack"
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._stack = JitrStack(account)
+
+    def prepare(self) -> None:
+        """Rights that are missing are found before anything is made."""
+        self._account.identity()
+        self._stack.state()
+
+    def check(self, progress: Progress) -> Finding:
+        return self._stack.state()
+
+    def apply(self, progress: Progress) -> str:
+        self._stack.apply()
+        return "deployed"
+
+
+class AuthorityInStore(Step):
+    """Root CA and signer CA, each with its key, in the store."""
+
+    title = "Root CA and signer CA"
+    action = ACTION
+    proof = "keys match, signer verifies under root, both in date"
+    would = "make the root CA and the signer CA"
+
+    def __init__(self, authority: Authority, store: Store) -> None:
+        self._authority = authority
+        self._store = store
+
+    def prepare(self) -> None:
+        self._authority.state()
+
+    def check(self, progress: Progress) -> Finding:
+        if self._authority.state() is not AuthorityState.COMPLETE:
+            return Finding(State.MISSING, "none in the store")
+        return Finding(State.IN_PLACE, f"{_name(self._authority.root)}, {_name(self._authority.signer)}")
+
+    def apply(self, progress: Progress) -> str:
+        with self._store.lock(STORE_LOCK_WAIT):
+            self._authority.create()
+        return f"made {_name(self._authority.root)} and {_name(self._authority.signer)}"
+
+
+class SignerRegistered(Step):
+    """The account knows the signer and registers its devices by itself."""
+
+    title = "Signer registered with the account"
+    action = ACTION
+    proof = "asked of the account: active, auto-registration on"
+    would = "register the signer"
+
+    def __init__(self, account: Account, authority: Authority) -> None:
+        self._account = account
+        self._authority = authority
+
+    def prepare(self) -> None:
+        self.check(lambda done, total: None)
+
+    def check(self, progress: Progress) -> Finding:
+        if self._authority.state() is not AuthorityState.COMPLETE:
+            return Finding(State.MISSING, "there is no signer yet")
+        return self._registration().state()
+
+    def apply(self, progress: Progress) -> str:
+        self._registration().apply()
+        return "registered, active, auto-registration on"
+
+    def _registration(self) -> SignerRegistration:
+        return SignerRegistration(self._account, self._authority.signer, self._authority.verification_certificate)
+
+
+def _name(certificate: x509.Certificate) -> str:
+    return str(certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)

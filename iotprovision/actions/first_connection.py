@@ -1,0 +1,49 @@
+"""The first power-up of a kit that can be watched: it connects with what its chips hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from iotprovision.errors import ProofError
+from iotprovision.findings import Finding, State
+from iotprovision.steps import Progress, Step
+
+ACTION = "first connection"
+
+
+class FirstConnection(Step):
+    """The board connects to the cloud by itself, and uses its shadow.
+
+    :param power_up: lets the board do it. Returns ``attempts`` (each ``accepted`` and ``reason``), ``client_id``,
+        ``endpoint``, the ``shadow`` as read back, and ``failure``, empty when all went well
+    """
+
+    title = "First connection"
+    action = ACTION
+    proof = ""
+    would = "let the board power up and connect"
+    unaskable = "seen only when the board powers up"
+
+    def __init__(self, power_up: Callable[[], Mapping[str, Any]]) -> None:
+        self._power_up = power_up
+
+    def check(self, progress: Progress) -> Finding:
+        return Finding(State.UNKNOWN, self.unaskable)
+
+    def apply(self, progress: Progress) -> str:
+        report = self._power_up()
+        refusals = [attempt["reason"] for attempt in report["attempts"] if not attempt["accepted"]]
+        if report["failure"]:
+            raise ProofError(
+                "The board did not connect",
+                f"{report['failure'].capitalize()}."
+                + "".join(f"\nAttempt {number}: {reason}." for number, reason in enumerate(refusals, 1)),
+                "run again with --force to write everything on the kit anew",
+            )
+        before = f"refused {_times(len(refusals))} ({refusals[0]}), then " if refusals else ""
+        return f"{before}accepted as {report['client_id']}; wrote its shadow and read it back"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"

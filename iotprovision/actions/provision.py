@@ -1,0 +1,260 @@
+"""The action ``provision``: credentials on the kit, and the slots of the secure element locked behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from iotprovision import interrupts
+from iotprovision.actions.flash import ImageInFlash
+from iotprovision.chips.device_credentials import (
+    ENDPOINT_HEAD,
+    STORE_HEAD,
+    THING_NAME_HEAD,
+    DeviceCredentials,
+    areas_in_use,
+)
+from iotprovision.chips.winc_flash import CLIENT_AREA
+from iotprovision.findings import Finding, State
+from iotprovision.kit.target import Target
+from iotprovision.pki.authority import Authority, AuthorityState
+from iotprovision.pki.certificates import p256_key, thing_name
+from iotprovision.pki.device_files import DeviceFiles
+from iotprovision.pki.device_request import device_request
+from iotprovision.steps import CannotKnowError, Progress, Step
+from iotprovision.store import Store
+from iotprovision.wire.provisioning import ProvisioningLink
+
+ACTION = "provision"
+LOCKED_SLOTS = (10, 11, 12)
+LARGEST_READ = 256
+
+
+def running_link(target: Target) -> ProvisioningLink:
+    """The conversation with the provisioning firmware.
+
+    :raises CannotKnowError: it does not run, because this is a dry run and the MCU holds something else
+    """
+    if target.provisioning is None:
+        raise CannotKnowError("can be read only with the provisioning firmware in the MCU")
+    return target.provisioning
+
+
+class ProvisioningFirmware(ImageInFlash):
+    """The firmware that lets the tool talk to the chips."""
+
+    title = "Provisioning firmware"
+    action = ACTION
+
+    def finish(self, in_place: bool) -> None:
+        if in_place:
+            self._target.start_provisioning()
+        else:
+            self._target.start()
+
+
+class DeviceIdentity:
+    """Who the kit is: the key in its secure element, and the certificate issued for it."""
+
+    def __init__(self, target: Target, files: DeviceFiles) -> None:
+        self._target = target
+        self._files = files
+        self._serial_number: bytes | None = None
+        self._public_key: bytes | None = None
+
+    @property
+    def serial_number(self) -> bytes:
+        """Of the secure element, 9 bytes."""
+        if self._serial_number is None:
+            self._serial_number = running_link(self._target).secure_element_serial()
+        return self._serial_number
+
+    @property
+    def public_key(self) -> bytes:
+        """X ‖ Y of the key in slot 0, 64 bytes."""
+        if self._public_key is None:
+            self._public_key = running_link(self._target).public_key()
+        return self._public_key
+
+    @property
+    def certificate(self) -> x509.Certificate | None:
+        """The device certificate in the store; whoever uses it checks whether it is this chip's."""
+        return self._files.certificate()
+
+    @property
+    def thing_name(self) -> str | None:
+        """The thing that the certificate in the store belongs to; None where there is no certificate."""
+        certificate = self.certificate
+        key = None if certificate is None else p256_key(certificate)
+        return None if key is None else thing_name(key)
+
+    def save(self, request: x509.CertificateSigningRequest, certificate: x509.Certificate) -> None:
+        self._files.save(request, certificate)
+
+
+class DeviceCertificate(Step):
+    """A certificate for the key in the secure element, issued by the signer."""
+
+    title = "Device certificate"
+    action = ACTION
+    proof = "its key is the chip's, the signer issued it, it is in date"
+    would = "have the secure element sign a request and issue a certificate for it"
+    forcible = True
+
+    def __init__(self, target: Target, identity: DeviceIdentity, authority: Authority) -> None:
+        self._target = target
+        self._identity = identity
+        self._authority = authority
+
+    def prepare(self) -> None:
+        """A passphrase that does not open the signer's key is found before the kit is touched."""
+        if self._authority.state() is AuthorityState.COMPLETE:
+            _ = self._authority.signer_key
+
+    def check(self, progress: Progress) -> Finding:
+        if self._authority.state() is not AuthorityState.COMPLETE:
+            return Finding(State.MISSING, "there is no signer yet")
+        certificate = self._identity.certificate
+        if certificate is None:
+            return Finding(State.MISSING, "none in the store", "a certificate for the chip's key")
+        reason = self._authority.device_certificate_is_current(certificate, self._identity.public_key)
+        if reason:
+            return Finding(State.DIFFERENT, f"the one in the store cannot be used: {reason}", "one for the chip's key")
+        return Finding(State.IN_PLACE, f"thing {self._identity.thing_name}")
+
+    def apply(self, progress: Progress) -> str:
+        link = running_link(self._target)
+        identity = self._identity
+        organization = self._authority.names.organization
+        request = device_request(identity.public_key, identity.serial_number, organization, link.sign_digest)
+        certificate = self._authority.issue_device_certificate(request)
+        identity.save(request, certificate)
+        return f"the chip signed a request; issued for thing {identity.thing_name}"
+
+
+class WifiModuleCredentials(Step):
+    """Certificates, thing name and endpoint in the flash of the Wi-Fi module."""
+
+    title = "Certificates, thing name and endpoint in the Wi-Fi module"
+    action = ACTION
+    proof = "read back, every byte equal"
+    would = "save what is there, erase two sectors and write them"
+    forcible = True
+
+    def __init__(
+        self,
+        target: Target,
+        identity: DeviceIdentity,
+        authority: Authority,
+        endpoint: Callable[[], str],
+        backups: Store,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._target = target
+        self._identity = identity
+        self._authority = authority
+        self._endpoint = endpoint
+        self._backups = backups
+        self._clock = clock
+
+    def prepare(self) -> None:
+        self._endpoint()
+
+    def check(self, progress: Progress) -> Finding:
+        link = running_link(self._target)
+        wanted = self._wanted()
+        if wanted is None:
+            return Finding(State.MISSING, "there is no device certificate yet")
+        total = sum(area.size for area, _ in wanted.areas())
+        done = 0
+        for area, content in wanted.areas():
+            for offset in range(0, area.size, LARGEST_READ):
+                expected = content[offset : offset + LARGEST_READ]
+                found = link.winc_read(area.address + offset, len(expected))
+                if found != expected:
+                    return self._difference(area.address + offset, expected, found)
+                done += len(expected)
+                progress(done, total)
+        return Finding(State.IN_PLACE, f"{total} bytes for {wanted.endpoint}")
+
+    def apply(self, progress: Progress) -> str:
+        link = running_link(self._target)
+        wanted = self._wanted()
+        assert wanted is not None, "the device certificate is made before this step"
+        saved = self._save(link)
+        pages = wanted.pages()
+        total = sum(map(len, pages.values()))
+        done = 0
+        with interrupts.held():
+            for sector in wanted.sectors():
+                link.winc_erase_sector(sector)
+            for address, data in pages.items():
+                link.winc_write(address, data)
+                done += len(data)
+                progress(done, total)
+        return f"{saved}wrote {total} bytes"
+
+    def _wanted(self) -> DeviceCredentials | None:
+        certificate = self._identity.certificate
+        thing = self._identity.thing_name
+        if certificate is None or thing is None or self._authority.state() is not AuthorityState.COMPLETE:
+            return None
+        return DeviceCredentials(
+            device=certificate.public_bytes(Encoding.DER),
+            signer=self._authority.signer.public_bytes(Encoding.DER),
+            thing_name=thing,
+            endpoint=self._endpoint(),
+        )
+
+    def _save(self, link: ProvisioningLink) -> str:
+        """Keep what is about to be erased, as far as it is in use.
+
+        :returns: a half sentence for the report, empty where there was nothing
+        """
+        heads = [link.winc_read(head.address, head.size) for head in (STORE_HEAD, ENDPOINT_HEAD, THING_NAME_HEAD)]
+        areas = areas_in_use(*heads)
+        if not areas:
+            return ""
+        image = bytearray(b"\xff") * CLIENT_AREA.size
+        for area in areas:
+            start = area.address - CLIENT_AREA.address
+            image[start : start + area.size] = link.winc_read_range(area.address, area.size)
+        name = f"winc-{CLIENT_AREA.address:05x}-{self._clock():%Y%m%dT%H%M%S%f}.bin"
+        self._backups.write(name, bytes(image))
+        return f"saved the old ones as {name}, "
+
+    @staticmethod
+    def _difference(address: int, expected: bytes, found: bytes) -> Finding:
+        if found == b"\xff" * len(found):
+            return Finding(State.MISSING, f"erased at 0x{address:05X}", "what the store says")
+        at = next(index for index, (one, other) in enumerate(zip(expected, found, strict=True)) if one != other)
+        return Finding(
+            State.DIFFERENT,
+            f"0x{found[at]:02X} at 0x{address + at:05X}",
+            f"0x{expected[at]:02X} at 0x{address + at:05X}",
+        )
+
+
+class SlotsLocked(Step):
+    """The certificate slots of the secure element, locked."""
+
+    title = "Slots 10 to 12 of the secure element locked"
+    action = ACTION
+    proof = ""
+    would = "lock them; this cannot be undone"
+    irreversible = True
+    unaskable = "no command of the firmware tells"
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    def check(self, progress: Progress) -> Finding:
+        return Finding(State.UNKNOWN, self.unaskable)
+
+    def apply(self, progress: Progress) -> str:
+        for slot in LOCKED_SLOTS:
+            running_link(self._target).lock_slot(slot)
+        return "the chip answered OK to each lock: locked now, or before"

@@ -1,0 +1,262 @@
+"""One run: find the kit, choose the steps, run them, exit code."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import secrets
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from iotprovision import interrupts
+from iotprovision.actions.first_connection import FirstConnection
+from iotprovision.actions.provision import DeviceIdentity
+from iotprovision.cli import PASSPHRASE_VARIABLE, Environment
+from iotprovision.cloud.aws.account import Account
+from iotprovision.errors import ExitCode, InterruptedRunError, ProvisioningError, UsageError
+from iotprovision.firmware.cache import FirmwareCache
+from iotprovision.firmware.hex_image import HexImage
+from iotprovision.kit.detection import FoundKit, find_kit
+from iotprovision.kit.target import Target
+from iotprovision.pki.authority import ROOT_KEY, SIGNER_KEY, Authority
+from iotprovision.pki.device_files import DeviceFiles
+from iotprovision.pki.names import Names
+from iotprovision.provisioners import aws_jitr
+from iotprovision.provisioners.work import AccountWork, Firmware, KitWork
+from iotprovision.report import Reporter, open_log
+from iotprovision.steps import Record, Rules, Step, run
+from iotprovision.store import Store
+from iotprovision.wire.wifi_network import WifiNetwork
+
+if TYPE_CHECKING:
+    from iotprovision.simulator.bench import SimulatedBench
+
+SIMULATOR_FOLDER = "simulator"
+SIMULATED_STORE = "certificates"
+ACCOUNT_ACTIONS = frozenset({"certs", "provision"})
+KIT_ACTIONS = frozenset({"provision", "links", "application"})
+
+
+def run_command(options: argparse.Namespace, environment: Environment) -> ExitCode:
+    """Do what the command line asks for; nothing raised here reaches the caller."""
+    reporter = Reporter(environment.out, environment.err, environment.variables, options.json)
+    log_file: Path | None = None
+    code = ExitCode.OK
+    try:
+        interrupts.treat_termination_as_interrupt()
+        folder = environment.store_folder / (SIMULATOR_FOLDER if options.simulate else "")
+        if not options.dry_run:
+            Store(folder).prepare()
+            log_file = open_log(folder, options.logging, environment.err)
+        with contextlib.ExitStack() as resources:
+            Run(options, environment, reporter, resources).perform()
+    except ProvisioningError as error:
+        code = error.exit_code
+        reporter.failed(error)
+    except KeyboardInterrupt:
+        code = ExitCode.INTERRUPTED
+        reporter.failed(
+            InterruptedRunError(
+                "Interrupted",
+                "Steps that were reported are done; the others are not.",
+                "the same command goes on from there",
+            )
+        )
+    except Exception as error:  # noqa: BLE001 - the last net: a traceback helps nobody at a terminal
+        code = ExitCode.BUG
+        reporter.bug(error, log_file)
+    reporter.end(code)
+    return code
+
+
+class Run:
+    """One run. Everything it opens is closed by ``resources``."""
+
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        environment: Environment,
+        reporter: Reporter,
+        resources: contextlib.ExitStack,
+    ) -> None:
+        self._options = options
+        self._environment = environment
+        self._reporter = reporter
+        self._resources = resources
+        self._actions = set(options.actions)
+        self._bench = self._simulated_bench() if options.simulate else None
+        folder = environment.store_folder
+        self._store = Store(folder / SIMULATOR_FOLDER / SIMULATED_STORE if self._bench else folder)
+
+    def perform(self) -> None:
+        """Read all that was given first, then find the kit, then run the steps."""
+        network = self._network()
+        names = self._names()
+        self._passphrase_in_file()
+        if self._bench:
+            self._resources.enter_context(self._bench)
+        kit = None if self._actions == {"certs"} else self._find_kit()
+        account = self._account(names) if self._actions & ACCOUNT_ACTIONS else None
+        if not self._actions - {"none"}:
+            return
+        work = self._kit_work(kit, network) if kit else None
+        self._execute(self._steps(account, work), account)
+
+    # --- what the run works with
+
+    def _simulated_bench(self) -> SimulatedBench:
+        from iotprovision.simulator.bench import SimulatedBench
+
+        folder = self._environment.store_folder / SIMULATOR_FOLDER
+        return SimulatedBench(folder, self._options.simulate, self._options.aws_profile)
+
+    def _network(self) -> WifiNetwork | None:
+        options = self._options
+        if options.wifi_ssid is None:
+            return None
+        network = WifiNetwork(options.wifi_ssid, options.wifi_psk or None, options.wifi_auth)
+        for warning in network.warnings:
+            self._reporter.warning(warning)
+        return network
+
+    def _names(self) -> Names:
+        options = self._options
+        given = {"organization": options.org, "root_common_name": options.rcn, "signer_common_name": options.scn}
+        return Names(**{name: value for name, value in given.items() if value is not None})
+
+    def _find_kit(self) -> FoundKit:
+        kit = find_kit(self._options.serial_number, self._options.port)
+        self._reporter.for_kit(kit.serial_number)
+        self._reporter.notice(
+            f"Found {kit.name}, serial number {kit.serial_number}, {kit.mcu}, debugger {kit.debugger_version}, "
+            f"serial port {kit.port or 'none'}"
+        )
+        self._reporter.add(
+            "kit",
+            {
+                "name": kit.name,
+                "serial_number": kit.serial_number,
+                "mcu": kit.mcu,
+                "debugger_version": kit.debugger_version,
+                "port": kit.port,
+            },
+        )
+        return kit
+
+    def _account(self, names: Names) -> AccountWork:
+        account = self._bench.account() if self._bench else Account(self._options.aws_profile)
+        authority = Authority(self._store, names, self._passphrase, now)
+        return AccountWork(account, self._store, authority)
+
+    def _passphrase(self) -> bytes | None:
+        """Of the CA keys. Asked for at the terminal only where no other source has it and it is needed."""
+        given = self._passphrase_in_file() or self._environment.variables.get(PASSPHRASE_VARIABLE, "").encode("utf-8")
+        if given:
+            return given
+        if any(b"ENCRYPTED" in (self._store.read(name) or b"") for name in (ROOT_KEY, SIGNER_KEY)):
+            return self._environment.ask_secret("Passphrase of the CA keys: ").encode("utf-8")
+        if not self._options.encrypt_keys:
+            return None
+        first, second = (
+            self._environment.ask_secret(f"{prompt} passphrase of the CA keys: ") for prompt in ("New", "Repeat the")
+        )
+        if first != second or not first:
+            raise UsageError("The two passphrases are not the same" if first else "The passphrase is empty")
+        return first.encode("utf-8")
+
+    def _passphrase_in_file(self) -> bytes | None:
+        file = self._options.ca_passphrase_file
+        if file is None:
+            return None
+        try:
+            first = bytes(file.read_bytes().partition(b"\n")[0].rstrip(b"\r"))
+        except OSError as error:
+            raise UsageError(f"The passphrase file {file} cannot be read", str(error.strerror)) from error
+        if not first:
+            raise UsageError(f"The passphrase file {file} is empty", "Its first line is the passphrase.")
+        return first
+
+    def _kit_work(self, kit: FoundKit, network: WifiNetwork | None) -> KitWork:
+        files = self._store.for_kit(kit.serial_number)
+        if not self._options.dry_run:
+            self._resources.enter_context(files.lock())
+        target = self._resources.enter_context(Target(kit))
+        return KitWork(
+            kit=kit,
+            target=target,
+            backups=files,
+            identity=DeviceIdentity(target, DeviceFiles(files)),
+            provisioning_firmware=self._firmware(kit, "iotprovision", self._options.provision_firmware),
+            application=self._firmware(kit, "demo-aws", self._options.application_firmware),
+            network=network,
+            lock=not self._options.no_lock,
+            random=secrets.token_bytes,
+            clock=now,
+        )
+
+    def _firmware(self, kit: FoundKit, job: str, file: Path | None) -> Firmware:
+        if file is not None:
+            return Firmware(file.name, lambda: HexImage.load(file, kit.mcu))
+        image = kit.kit.image(job)
+        cache = FirmwareCache(
+            self._environment.variables,
+            announce=lambda wheel: self._reporter.notice(f"Fetching firmware images with pip ({wheel.requirement})"),
+        )
+        name = f"{image.file_name} {image.version or ''}".strip()
+        return Firmware(name, lambda: HexImage.load(cache.path(image), kit.mcu))
+
+    # --- the steps
+
+    def _steps(self, account: AccountWork | None, work: KitWork | None) -> list[Step]:
+        actions = self._actions
+        steps: list[Step] = []
+        if account and "certs" in actions:
+            steps += aws_jitr.certs(account)
+        if work:
+            if account and "provision" in actions:
+                steps += aws_jitr.provision(account, work)
+            if "links" in actions:
+                steps += aws_jitr.links(work, certificate_is_coming="provision" in actions)
+            if "application" in actions:
+                steps += aws_jitr.application(work)
+            if self._options.verify:
+                steps += aws_jitr.proofs(account, work, actions)
+            steps += aws_jitr.wifi(work)
+            if self._bench and {"provision", "application"} <= actions:
+                steps.append(FirstConnection(self._power_up))
+        if account and self._options.verify:
+            connects = work is not None and (self._bench is not None or work.network is not None)
+            steps += aws_jitr.account_proofs(account, work, connects)
+        return steps
+
+    def _power_up(self) -> Mapping[str, Any]:
+        assert self._bench is not None
+        report: Mapping[str, Any] = self._bench.power_up()
+        self._reporter.add("first_connection", report)
+        return report
+
+    def _execute(self, steps: list[Step], account: AccountWork | None) -> None:
+        rules = Rules(dry_run=self._options.dry_run, force=self._options.force)
+        records: list[Record] = []
+        try:
+            for record in run(steps, rules, self._reporter):
+                records.append(record)
+        finally:
+            self._reporter.table(records)
+            if account:
+                calls = account.account.calls
+                self._reporter.add(
+                    "account",
+                    {
+                        "profile": account.account.profile,
+                        "region": account.account.region,
+                        "reads": len([call for call in calls if not call.writes]),
+                        "writes": [call.action for call in calls if call.writes],
+                    },
+                )
+
+
+def now() -> datetime:
+    return datetime.now(timezone.utc)

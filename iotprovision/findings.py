@@ -1,0 +1,32 @@
+"""What a look at a kit, a store or an account found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class State(Enum):
+    """What a check found."""
+
+    IN_PLACE = "in place"
+    MISSING = "missing"
+    DIFFERENT = "different"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The result of a check.
+
+    :param found: what is there, for a person
+    :param expected: what should be there, where that is worth saying
+    """
+
+    state: State
+    found: str
+    expected: str = ""
+
+    @property
+    def in_place(self) -> bool:
+        return self.state is State.IN_PLACE

@@ -1,0 +1,127 @@
+"""The MCU of one kit: the image in its flash, and the conversation with what runs."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator
+
+from iotprovision.chips.winc_flash import CLIENT_AREA
+from iotprovision.errors import ProvisioningError, SerialLinkError
+from iotprovision.firmware.hex_image import HexImage
+from iotprovision.kit.detection import FoundKit
+from iotprovision.kit.programming import Difference, Progress, TargetProgrammer, reset_target
+from iotprovision.kit.reboot import reboot_debugger
+from iotprovision.wire.console import BAUD_RATE as CONSOLE_BAUD_RATE
+from iotprovision.wire.console import DemoConsole
+from iotprovision.wire.port import SerialLine, open_port
+from iotprovision.wire.provisioning import BAUD_RATE, RESET_AGAIN_AFTER, ProvisioningLink
+
+log = logging.getLogger(__name__)
+
+# A port vanishes while a debugger starts anew, and some systems probe every new port for a modem.
+PORT_WAIT = 10.0
+
+
+class Target:
+    """Programs the MCU and talks to it; a context manager that leaves the MCU running and the port closed.
+
+    Programming and comparing happen in one session as long as nothing starts the MCU in between.
+
+    :param sleep: waits for so many seconds
+    """
+
+    def __init__(self, kit: FoundKit, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._kit = kit
+        self._sleep = sleep
+        self._programmer: TargetProgrammer | None = None
+        self._line: SerialLine | None = None
+        self.provisioning: ProvisioningLink | None = None
+        """The conversation with the provisioning firmware, while it runs."""
+
+    def __enter__(self) -> Target:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Start the MCU if it stands still; bring it out of an unfinished blob."""
+        unfinished = self.provisioning is not None and self.provisioning.needs_target_reset
+        with contextlib.suppress(ProvisioningError):
+            self._hang_up()
+        with contextlib.suppress(ProvisioningError):
+            if self._programmer is not None:
+                self.start()
+            elif unfinished:
+                reset_target(self._kit.serial_number, self._kit.mcu)
+
+    def first_difference(self, image: HexImage, progress: Progress) -> Difference | None:
+        """The first place where flash or fuses hold something else than the image. Stops the MCU."""
+        return self._session().first_difference(image, progress)
+
+    def program(self, image: HexImage, progress: Progress) -> None:
+        """Erase the MCU and write the image. Stops the MCU."""
+        self._session().program(image, progress)
+
+    def start(self) -> None:
+        """Let the MCU run what is in its flash."""
+        self._hang_up()
+        self._release()
+
+    def start_provisioning(self) -> None:
+        """Let the MCU run the provisioning firmware, and wait until it takes commands.
+
+        :raises SerialLinkError: it does not answer
+        """
+        self._hang_up()
+        # The port is opened while the MCU still stands, so that the line READY is not missed.
+        self._line = open_port(self._port(), BAUD_RATE, wait=PORT_WAIT)
+        link = ProvisioningLink(self._line, owned=(CLIENT_AREA,))
+        if self._programmer is not None:
+            self._release()
+        else:
+            reset_target(self._kit.serial_number, self._kit.mcu)
+        if link.wait_ready().about is None:
+            log.info("the firmware did not reach the Wi-Fi module; resetting it once more")
+            self._sleep(RESET_AGAIN_AFTER)
+            link.reset()
+        self.provisioning = link
+
+    @contextlib.contextmanager
+    def console(self) -> Iterator[DemoConsole]:
+        """The console of the demo application, which must be what runs."""
+        self._hang_up()
+        with open_port(self._port(), CONSOLE_BAUD_RATE, wait=PORT_WAIT) as line:
+            yield DemoConsole(line)
+
+    def reboot_debugger(self) -> None:
+        """Restart the debugger, and with it the MCU; return when the kit is back."""
+        self._hang_up()
+        if self._programmer is not None:
+            self._release()
+        reboot_debugger(self._kit.serial_number)
+
+    def _session(self) -> TargetProgrammer:
+        if self._programmer is None:
+            self._hang_up()
+            self._programmer = TargetProgrammer(self._kit.serial_number, self._kit.mcu).__enter__()
+        return self._programmer
+
+    def _release(self) -> None:
+        programmer, self._programmer = self._programmer, None
+        if programmer is not None:
+            programmer.close()
+
+    def _hang_up(self) -> None:
+        self.provisioning = None
+        line, self._line = self._line, None
+        if line is not None:
+            line.close()
+
+    def _port(self) -> str:
+        if self._kit.port is None:
+            raise SerialLinkError(
+                f"The kit {self._kit.serial_number} shows no serial port",
+                "It is looked for by the serial number of the debugger.",
+                "name the port with -P; on Linux, look whether /dev/ttyACM* appears when the kit is plugged in",
+            )
+        return self._kit.port
