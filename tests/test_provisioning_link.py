@@ -6,7 +6,6 @@ import hashlib
 import re
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -14,7 +13,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 from serial_peer import Lines, LoopbackPeer, MemoryPort
 
+from iotprovision.chips.winc_flash import FlashArea
 from iotprovision.errors import ChipRefusedError, SerialLinkError
+from iotprovision.simulator.ecc608 import Ecc608
+from iotprovision.simulator.modelled_uart import ModelledUart
+from iotprovision.simulator.provisioning_firmware import ProvisioningFirmware
+from iotprovision.simulator.winc1510 import Winc1510
 from iotprovision.wire import provisioning, status
 from iotprovision.wire.banner import About
 from iotprovision.wire.port import open_port
@@ -39,7 +43,7 @@ PAGE = bytes(range(256))
 
 # What the vendor's provisioning firmware 0.4.9 answered, byte for byte, in this order.
 VENDOR_CONVERSATION = [
-    (b"\r\n", b""),
+    (b",X\r\n", b"\r\nERROR: 0x1\r\n"),
     (b"MC+PING=000001\r\n", b"\r\nMC+PONG=000001\r\nOK\r\n"),
     (b"MC+ABOUT\r\n", b"\r\n" + ABOUT + b"\r\nOK\r\n"),
     (b"MC+ECC+SERIAL\r\n", b"\r\n0123A1B2C3D4E5F6EE\r\nOK\r\n"),
@@ -59,13 +63,7 @@ VENDOR_CONVERSATION = [
 ]
 
 
-@dataclass
-class Area:
-    address: int
-    size: int
-
-
-ROOT_SECTOR = Area(0x4000, 0x1000)
+ROOT_SECTOR = FlashArea(0x4000, 0x1000)
 
 
 def fixed_token(size: int) -> bytes:
@@ -143,7 +141,7 @@ def pong(sent: bytes) -> bytes | None:
     ping = re.fullmatch(rb"MC\+PING=(\w+)\r\n", sent)
     if ping:
         return b"\r\nMC+PONG=" + ping[1] + b"\r\nOK\r\n"
-    return b"" if sent == b"\r\n" else None
+    return b"\r\nERROR: 0x1\r\n" if sent == b",X\r\n" else None
 
 
 def answering(*answers: bytes) -> MemoryPort:
@@ -419,3 +417,118 @@ def test_a_range_is_read_in_pages_with_progress() -> None:
     data = ProvisioningLink(port.line()).winc_read_range(0x5000, 600, lambda done, total: seen.append((done, total)))
     assert data == flash
     assert seen == [(256, 600), (512, 600), (600, 600)]
+
+
+# --- the simulated board
+
+
+class SimulatedBoard:
+    """The modelled provisioning firmware with its two chips behind a port."""
+
+    def __init__(self) -> None:
+        self.secure_element = Ecc608()
+        self.wifi_module = Winc1510()
+        firmware = ProvisioningFirmware(self.secure_element, self.wifi_module)
+        self.port = MemoryPort(ModelledUart(firmware).receive)
+        self.start = firmware.start
+
+    def link(self, *owned: FlashArea) -> ProvisioningLink:
+        return ProvisioningLink(self.port.line(), owned)
+
+
+def test_what_the_chips_of_a_simulated_board_hold_is_what_the_link_reads() -> None:
+    board = SimulatedBoard()
+    board.secure_element.slots[8][:] = bytes(range(208)) * 2
+    board.port.deliver(board.start(), after=0.4)
+    link = board.link()
+    banner = link.wait_ready()
+    assert banner.about == link.about()
+    assert link.secure_element_serial() == board.secure_element.serial_number
+    assert link.public_key() == board.secure_element.public_key()
+    assert link.read_slot(8) == bytes(range(208)) * 2
+    assert link.read_slot(8, 10) == bytes(range(10))
+    digest = hashlib.sha256(b"challenge").digest()
+    signature = link.sign_digest(digest)
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    key = board.secure_element.private_keys[0].public_key()
+    key.verify(encode_dss_signature(r, s), digest, ec.ECDSA(Prehashed(hashes.SHA256())))
+
+
+def test_what_the_link_writes_is_in_the_simulated_wifi_module_and_nowhere_else() -> None:
+    board = SimulatedBoard()
+    board.wifi_module.flash[:] = bytes(len(board.wifi_module.flash))
+    link = board.link(FlashArea(0x5000, 0x2000))
+    link.winc_erase_sector(0x6000)
+    link.winc_write(0x6000, PAGE)
+    link.winc_write(0x6F00, b"name")
+    expected = bytearray(len(board.wifi_module.flash))
+    expected[0x6000:0x7000] = PAGE + b"\xff" * 0xE00 + b"name" + b"\xff" * 0xFC
+    assert board.wifi_module.flash == expected
+    assert link.winc_read_range(0x6000, 0x1000) == expected[0x6000:0x7000]
+
+
+def test_locking_twice_is_no_error_and_what_is_locked_stays_readable() -> None:
+    board = SimulatedBoard()
+    link = board.link()
+    link.lock_slot(10)
+    link.lock_slot(10)
+    assert board.secure_element.is_locked(10)
+    assert not board.secure_element.is_locked(11)
+    assert link.read_slot(10) == bytes(72)
+    with pytest.raises(ChipRefusedError) as refused:
+        link.read_slot(0)
+    assert "may not be read" in refused.value.why
+
+
+def test_a_simulated_board_is_reset_by_its_firmware() -> None:
+    board = SimulatedBoard()
+    banner = board.link().reset()
+    assert banner.about is not None
+    assert banner.about.firmware == "0.4.9"
+
+
+@pytest.mark.parametrize(
+    "half",
+    [
+        b"MC+ECC+LOCK",
+        b"MC+ECC+LOCK=1",
+        b"MC+WINC+ERASE",
+        b"MC+WINC+ERASE=",
+        b"MC+WINC+ERASE=2048",
+        b"MC+WINC+WRITEBLOB=16384,256,51",
+        b"MC+RESET",
+        b"A" * 126,
+        b"A" * 140,
+    ],
+)
+def test_a_line_half_typed_by_another_program_is_not_executed(half: bytes) -> None:
+    board = SimulatedBoard()
+    board.wifi_module.flash[:] = bytes(len(board.wifi_module.flash))
+    board.port.write(half)
+    link = board.link()
+    assert link.secure_element_serial() == board.secure_element.serial_number
+    assert link.winc_read(0, 256) == bytes(256)
+    assert not any(board.secure_element.is_locked(slot) for slot in range(1, 16))
+    assert len([sent for sent in board.port.sent if b"PING" in sent]) == 1
+
+
+def test_a_blob_that_was_broken_off_is_forgotten_by_a_reset() -> None:
+    board = SimulatedBoard()
+    link = board.link(FlashArea(0x4000, 0x1000))
+    link.synchronise()
+    firmware = board.port.answer
+
+    def broken_off(sent: bytes) -> bytes:
+        if len(sent) > 512:
+            firmware(sent[:200])
+            raise KeyboardInterrupt
+        return firmware(sent)
+
+    board.port.answer = broken_off
+    with pytest.raises(KeyboardInterrupt):
+        link.winc_write(0x4000, PAGE)
+    with pytest.raises(SerialLinkError, match="broken off"):
+        link.winc_read(0x4000, 16)
+    board.port.deliver(board.start())
+    link.wait_ready()
+    assert link.winc_read(0x4000, 256) == b"\xff" * 256

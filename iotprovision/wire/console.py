@@ -10,6 +10,8 @@ from iotprovision.errors import ChipRefusedError, SerialLinkError
 from iotprovision.wire.port import SerialLine, shown
 from iotprovision.wire.wifi_network import WifiNetwork
 
+__all__ = ["BAUD_RATE", "READY_TIMEOUT", "DemoConsole", "WifiNetwork"]
+
 BAUD_RATE = 9600
 
 # The demo polls its console only after Wi-Fi start-up, which ends 4 to 5 s after a reset and later on PIC boards.

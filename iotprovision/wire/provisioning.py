@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
+from iotprovision.chips.ecc608 import PUBLIC_KEY_SIZE, SERIAL_NUMBER_SIZE, SIGNATURE_SIZE, SLOTS, slot_size
+from iotprovision.chips.winc_flash import PAGE, SECTOR, SIZE, FlashArea
 from iotprovision.errors import ChipRefusedError, SerialLinkError
 from iotprovision.wire import status as status_codes
 from iotprovision.wire.banner import About, Banner
@@ -32,31 +33,19 @@ DRAIN_LIMIT = 1.0
 # the firmware boots without its Wi-Fi module.
 RESET_AGAIN_AFTER = 1.5
 
+# Ends a line that somebody left half typed, and makes sure that it is refused: a lone line end would execute what there
+# is of it, and half of "erase sector 20480" is "erase sector 2048". No command accepts X as one more argument.
+SPOIL_LINE = b",X\r\n"
+
 # The firmware's line buffer holds 128 characters. With 127 characters before it a CR LF is one too many: the CR ends
 # the line and the LF is then answered with an overrun of its own.
 LONGEST_REQUEST = 126
 LONGEST_BLOB = 1024
 
-WINC_FLASH_SIZE = 0x100000
-WINC_SECTOR = 4096
-WINC_PAGE = 256
-# Characters of text the firmware takes for one byte of a blob.
+# Characters of text that stand for one byte.
 HEX_DIGITS = 2
 
-SLOTS = 16
-SLOT_SIZES = {slot: 36 if slot < 8 else 416 if slot == 8 else 72 for slot in range(SLOTS)}
-
 Progress = Callable[[int, int], None]
-
-
-class FlashArea(Protocol):
-    """A piece of the Wi-Fi module's flash that this run may erase and write."""
-
-    @property
-    def address(self) -> int: ...
-
-    @property
-    def size(self) -> int: ...
 
 
 class ProvisioningLink:
@@ -115,7 +104,7 @@ class ProvisioningLink:
         self._refuse_unfinished_blob()
         received = bytearray()
         for attempt in range(SYNCHRONISE_ATTEMPTS):
-            self._line.write(b"\r\n")
+            self._line.write(SPOIL_LINE)
             received += self._reader.discard(QUIET, DRAIN_LIMIT)
             token = self._random(4).hex().upper()
             self._line.write(f"MC+PING={token}\r\n".encode())
@@ -158,11 +147,13 @@ class ProvisioningLink:
 
     def secure_element_serial(self) -> bytes:
         """The 9 bytes of the serial number."""
-        return self._hex("read the serial number of the secure element", "MC+ECC+SERIAL", expected=9)
+        return self._hex("read the serial number of the secure element", "MC+ECC+SERIAL", expected=SERIAL_NUMBER_SIZE)
 
     def public_key(self, slot: int = 0) -> bytes:
         """X and Y, 64 bytes, of the private key in a slot (computed by the chip: that key never leaves it)."""
-        return self._hex(f"compute the public key of slot {slot}", "MC+ECC+GENPUBKEY", _slot(slot), expected=64)
+        return self._hex(
+            f"compute the public key of slot {slot}", "MC+ECC+GENPUBKEY", _slot(slot), expected=PUBLIC_KEY_SIZE
+        )
 
     def sign_digest(self, digest: bytes) -> bytes:
         """R and S, 64 bytes, over a SHA-256 digest, with the private key in slot 0."""
@@ -170,14 +161,14 @@ class ProvisioningLink:
             raise ValueError(f"a SHA-256 digest has 32 bytes, not {len(digest)}")
         # The first argument must be there and is not used by the firmware.
         what = "sign with the key of slot 0"
-        return self._hex(what, "MC+ECC+SIGNDIGEST", len(digest), blob=digest, expected=64)
+        return self._hex(what, "MC+ECC+SIGNDIGEST", len(digest), blob=digest, expected=SIGNATURE_SIZE)
 
     def read_slot(self, slot: int, size: int | None = None) -> bytes:
         """The first ``size`` bytes of a slot, all of it by default (36, 416 or 72 bytes).
 
         Slots that hold secrets are refused by the chip.
         """
-        whole = SLOT_SIZES[_slot(slot)]
+        whole = slot_size(_slot(slot))
         if size is not None and not 1 <= size <= whole:
             raise ValueError(f"slot {slot} has {whole} bytes, {size} cannot be read")
         arguments = (slot,) if size is None else (slot, size)
@@ -192,8 +183,8 @@ class ProvisioningLink:
 
     def winc_read(self, address: int, length: int) -> bytes:
         """1 to 256 bytes of the Wi-Fi module's flash."""
-        if not 1 <= length <= WINC_PAGE:
-            raise ValueError(f"1 to {WINC_PAGE} bytes can be read at once, not {length}")
+        if not 1 <= length <= PAGE:
+            raise ValueError(f"1 to {PAGE} bytes can be read at once, not {length}")
         _check_range(address, length)
         what = f"read the flash of the Wi-Fi module at 0x{address:05X}"
         return self._hex(what, "MC+WINC+READ", address, length, expected=length)
@@ -206,34 +197,32 @@ class ProvisioningLink:
         _check_range(address, length)
         data = bytearray()
         while len(data) < length:
-            data += self.winc_read(address + len(data), min(WINC_PAGE, length - len(data)))
+            data += self.winc_read(address + len(data), min(PAGE, length - len(data)))
             if progress:
                 progress(len(data), length)
         return bytes(data)
 
     def winc_erase_sector(self, address: int) -> None:
         """Erase the 4096 bytes of a sector of an owned area. OK is no proof: read back."""
-        if address % WINC_SECTOR:
+        if address % SECTOR:
             raise ValueError(f"0x{address:X} is not the beginning of a sector")
-        self._check_owned(address, WINC_SECTOR)
+        self._check_owned(address, SECTOR)
         self._command(f"erase the sector 0x{address:05X} of the Wi-Fi module", "MC+WINC+ERASE", address)
 
     def winc_write(self, address: int, data: bytes) -> None:
         """Program 1 to 256 bytes of one page of an owned area, which must be erased. OK is no proof: read back."""
-        if address % WINC_PAGE:
+        if address % PAGE:
             raise ValueError(f"0x{address:X} is not the beginning of a page")
-        if not 1 <= len(data) <= WINC_PAGE:
-            raise ValueError(f"1 to {WINC_PAGE} bytes can be written at once, not {len(data)}")
+        if not 1 <= len(data) <= PAGE:
+            raise ValueError(f"1 to {PAGE} bytes can be written at once, not {len(data)}")
         self._check_owned(address, len(data))
         what = f"write the flash of the Wi-Fi module at 0x{address:05X}"
         self._command(what, "MC+WINC+WRITEBLOB", address, len(data), blob=data)
 
     def _check_owned(self, address: int, length: int) -> None:
         _check_range(address, length)
-        for area in self._owned:
-            if area.address <= address and address + length <= area.address + area.size:
-                return
-        raise ValueError(f"0x{address:X} to 0x{address + length - 1:X} is in no area this run may change")
+        if not any(area.holds(address, length) for area in self._owned):
+            raise ValueError(f"0x{address:X} to 0x{address + length - 1:X} is in no area this run may change")
 
     # --- one exchange
 
@@ -322,11 +311,11 @@ def _refused(what: str, request: str, status: int) -> ChipRefusedError:
 
 
 def _slot(slot: int) -> int:
-    if slot not in SLOT_SIZES:
-        raise ValueError(f"the secure element has slots 0 to {SLOTS - 1}, not {slot}")
+    if slot not in SLOTS:
+        raise ValueError(f"the secure element has slots {SLOTS[0]} to {SLOTS[-1]}, not {slot}")
     return slot
 
 
 def _check_range(address: int, length: int) -> None:
-    if address < 0 or length < 1 or address + length > WINC_FLASH_SIZE:
+    if address < 0 or length < 1 or address + length > SIZE:
         raise ValueError(f"0x{address:X}, {length} bytes, is not in the flash of the Wi-Fi module")
