@@ -22,9 +22,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from ..errors import CloudError, LockedError, StoreError
-from .local_cloud_process import EXIT_LOCKED, LOOPBACK
-from .power_up import CloudAddress
+from iotprovision.errors import CloudError, LockedError, StoreError
+from iotprovision.simulator.local_cloud_process import EXIT_LOCKED, LOOPBACK
+from iotprovision.simulator.power_up import CloudAddress
 
 logger = logging.getLogger(__name__)
 

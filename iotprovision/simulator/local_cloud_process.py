@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ def main() -> int:
         os.environ["GATEWAY_PORT"] = str(http.getsockname()[1])
         os.environ["IOT_MTLS_PORT"] = str(mqtt.getsockname()[1])
         _listen_on_loopback_only(mqtt)
+        _authorize_policies_on_their_target()
         asyncio.run(_serve(http, mqtt, answer))
     return 0
 
@@ -73,6 +75,20 @@ def _listen_on_loopback_only(mqtt: socket.socket) -> None:
         return await original(loop, protocol, host, port, **options)
 
     asyncio.BaseEventLoop.create_server = create_server  # type: ignore[method-assign,assignment]
+
+
+def _authorize_policies_on_their_target() -> None:
+    """AWS checks iot:AttachPolicy on the certificate that the policy goes to; ministack 1.5.33 only knows ``*``."""
+    actions: Any = importlib.import_module("ministack.core.iam_actions")
+    original = actions.extract_resource_arn
+
+    def extract_resource_arn(service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any) -> Any:
+        if service == "iot" and method == "PUT" and path.startswith("/target-policies/"):
+            with suppress(ValueError, KeyError, TypeError):
+                return json.loads(body)["target"]
+        return original(service, method, path, headers, body, *rest)
+
+    actions.extract_resource_arn = extract_resource_arn
 
 
 async def _serve(http: socket.socket, mqtt: socket.socket, answer: Any) -> None:

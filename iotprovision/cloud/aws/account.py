@@ -19,8 +19,8 @@ import botocore.session
 from botocore import exceptions, xform_name
 from botocore.config import Config
 
-from ...errors import CloudError, UsageError
-from .faults import ABSENT, code, explain
+from iotprovision.cloud.aws.faults import ABSENT, code, explain
+from iotprovision.errors import CloudError, UsageError
 
 logger = logging.getLogger(__name__)
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
-from .account import Account
-from .finding import Condition, Finding
-from .jitr_lambda import POLICY
-from .signer_registration import certificate_id
+from iotprovision.cloud.aws.account import Account
+from iotprovision.cloud.aws.jitr_lambda import POLICY
+from iotprovision.cloud.aws.signer_registration import certificate_id
+from iotprovision.findings import Finding, State
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ class DeviceRegistration:
         """:raises CloudDeniedError: the profile may not look"""
         status = self.status()
         if not status.certificate_status and not status.thing_exists:
-            return Finding(Condition.MISSING, "the account has not seen the device yet")
+            return Finding(State.MISSING, "the account has not seen the device yet")
         if status.gaps:
-            return Finding(Condition.DIFFERENT, "; ".join(status.gaps))
-        return Finding(Condition.IN_PLACE, f"thing {self.thing_name} with an active certificate and its policy")
+            return Finding(State.DIFFERENT, "; ".join(status.gaps))
+        return Finding(State.IN_PLACE, f"thing {self.thing_name} with an active certificate and its policy")
 
     def status(self) -> DeviceStatus:
         """Certificate, thing and what ties them together.

@@ -6,7 +6,7 @@ import re
 
 from botocore import exceptions
 
-from ...errors import CloudDeniedError, CloudError, ProvisioningError
+from iotprovision.errors import CloudDeniedError, CloudError, ProvisioningError
 
 DENIED = {
     "AccessDenied",

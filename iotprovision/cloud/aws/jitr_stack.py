@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ...errors import CloudDeniedError, CloudError
-from .account import Account
-from .faults import code, denied_action
-from .finding import Condition, Finding
-from .jitr_template import FUNCTION, RULE, STACK, TAG, template
+from iotprovision.cloud.aws.account import Account
+from iotprovision.cloud.aws.faults import code, denied_action
+from iotprovision.cloud.aws.jitr_template import FUNCTION, RULE, STACK, TAG, template
+from iotprovision.errors import CloudDeniedError, CloudError
+from iotprovision.findings import Finding, State
 
 # Creating the role takes AWS 15 to 30 s, the whole stack about a minute.
 STACK_TIMEOUT = 300.0
@@ -37,17 +37,16 @@ class JitrStack:
         """Compare what is deployed with what should be; changes nothing.
 
         :raises CloudDeniedError: the profile may not look
+        :raises CloudError: a stack of this name is not ours to change
         """
         stack = self._describe(STACK)
         if stack is None:
-            return Finding(Condition.MISSING, "no stack")
-        obstacle = self._obstacle(stack)
-        if obstacle:
-            return Finding(Condition.BLOCKED, obstacle)
+            return Finding(State.MISSING, "no stack")
+        self._check_ours(stack)
         difference = self._difference(stack["StackStatus"])
         if difference:
-            return Finding(Condition.DIFFERENT, difference)
-        return Finding(Condition.IN_PLACE, f"stack {STACK} ({stack['StackStatus']})")
+            return Finding(State.DIFFERENT, difference)
+        return Finding(State.IN_PLACE, f"stack {STACK} ({stack['StackStatus']})")
 
     def apply(self) -> None:
         """Create the stack, update it, or replace it where an update cannot help. Bounded by ``STACK_TIMEOUT``.
@@ -60,13 +59,6 @@ class JitrStack:
             # Another run, or one that was interrupted: its work may be just what is wanted.
             self._wait(stack["StackId"])
         finding = self.state()
-        if finding.condition is Condition.BLOCKED:
-            raise CloudError(
-                f"The stack {STACK} is in the way",
-                f"There is {finding.found}.",
-                f"aws cloudformation describe-stacks --stack-name {STACK} --profile {self.account.profile}\n"
-                "then rename or delete it, and run again",
-            )
         if finding.in_place:
             return
         stack = self._describe(STACK)
@@ -104,15 +96,20 @@ class JitrStack:
         stacks = answer["Stacks"] if answer else []
         return stacks[0] if stacks and stacks[0]["StackStatus"] != "DELETE_COMPLETE" else None
 
-    @staticmethod
-    def _obstacle(stack: dict[str, Any]) -> str:
-        """Why this tool may not touch the stack; empty when it may."""
+    def _check_ours(self, stack: dict[str, Any]) -> None:
         status = stack["StackStatus"]
         if TAG not in stack.get("Tags", []):
-            return f"a stack {STACK} that this tool did not make ({status})"
-        if status in _SOUND | _DEAD or status.endswith("_IN_PROGRESS"):
-            return ""
-        return f"a stack {STACK} in a state that this tool does not know ({status})"
+            obstacle = "This tool did not make it."
+        elif status in _SOUND | _DEAD or status.endswith("_IN_PROGRESS"):
+            return
+        else:
+            obstacle = "This tool does not know what that state means."
+        raise CloudError(
+            f"A stack {STACK} is in the way ({status})",
+            obstacle,
+            f"look at it, delete it if nobody needs it, and run again:\n"
+            f"aws cloudformation delete-stack --stack-name {STACK} --profile {self.account.profile}",
+        )
 
     def _difference(self, status: str) -> str:
         """What is not as it should be, that applying makes right; empty when all is well."""

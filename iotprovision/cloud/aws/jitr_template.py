@@ -96,7 +96,7 @@ def _template() -> dict[str, Any]:
 
 def _rights() -> list[dict[str, Any]]:
     """Certificates and things cannot be named before their devices connect; all else is named."""
-    from .jitr_lambda import POLICY
+    from iotprovision.cloud.aws.jitr_lambda import POLICY
 
     log = f"arn:${{AWS::Partition}}:logs:${{AWS::Region}}:${{AWS::AccountId}}:log-group:/aws/lambda/{FUNCTION}"
     iot = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}"
@@ -106,7 +106,7 @@ def _rights() -> list[dict[str, Any]]:
         _allow(["iot:CreateThing"], things),
         _allow(["iot:AttachThingPrincipal"], things, certificates),
         _allow(["iot:CreatePolicy", "iot:GetPolicy"], policy),
-        _allow(["iot:AttachPolicy"], policy, certificates),
+        _allow(["iot:AttachPolicy"], certificates),
         _allow(["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"], log, f"{log}:*"),
     ]
 

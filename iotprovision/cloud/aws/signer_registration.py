@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from ...errors import CloudError, ProofError
-from .account import Account
-from .finding import Condition, Finding
+from iotprovision.cloud.aws.account import Account
+from iotprovision.errors import CloudError, ProofError
+from iotprovision.findings import Finding, State
 
 
 def certificate_id(certificate: x509.Certificate) -> str:
@@ -53,13 +53,13 @@ class SignerRegistration:
         """
         answer = self.account.find("iot", "DescribeCACertificate", certificateId=self.certificate_id)
         if answer is None:
-            return Finding(Condition.MISSING, "not registered")
+            return Finding(State.MISSING, "not registered")
         found = answer["certificateDescription"]
         if found["status"] != "ACTIVE":
-            return Finding(Condition.DIFFERENT, f"registered, but {found['status']}")
+            return Finding(State.DIFFERENT, f"registered, but {found['status']}")
         if found.get("autoRegistrationStatus") != "ENABLE":
-            return Finding(Condition.DIFFERENT, "registered and active, but without automatic registration of devices")
-        return Finding(Condition.IN_PLACE, f"registered, active, {self.certificate_id[:16]}…")
+            return Finding(State.DIFFERENT, "registered and active, but without automatic registration of devices")
+        return Finding(State.IN_PLACE, f"registered, active, {self.certificate_id[:16]}…")
 
     def apply(self) -> None:
         """Register the signer, or activate the registration and its automatic registration of devices.
@@ -69,7 +69,7 @@ class SignerRegistration:
         :raises CloudError: the account refuses the certificate
         """
         finding = self.state()
-        if finding.condition is Condition.MISSING:
+        if finding.state is State.MISSING:
             self._register()
         elif not finding.in_place:
             self.account.call(
@@ -95,7 +95,7 @@ class SignerRegistration:
                 allowAutoRegistration=True,
             )
         except CloudError as error:
-            if self.state().condition is Condition.MISSING:
+            if self.state().state is State.MISSING:
                 raise CloudError(
                     "The account does not take the signer",
                     f"{error.what}\n{error.why}".strip(),
