@@ -1,0 +1,216 @@
+"""Simulated kits from inside a program: start their process, put this program on their bus, stop them.
+
+::
+
+    with start_kits([SimulatedKitName.parse("avr-iot-wa")], folder) as handle, attached(folder):
+        ...  # pymcuprog, pyserial and the like see the kit now
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from iotprovision.errors import AccessError, KitNotFoundError, ProvisioningError, UsageError
+from iotprovision.simulator.kinds import SimulatedKitName
+from iotprovision.simulator.usb_bus import Bus, KitConnection, Replacement
+
+STOP_TIMEOUT = 15.0  # seconds: a kit saves 1 MiB and ends its threads
+
+
+@dataclass(frozen=True)
+class KitAnnouncement:
+    """One kit of a started process."""
+
+    kit: str
+    serial_number: str
+    usb_address: str
+    uart: str
+    pty: str | None
+    folder: Path
+
+
+class KitProcess:
+    """The running process of one or more kits; a context manager that stops it.
+
+    The process ends by itself when this one does, however that happens: it watches the pipe that is its standard input.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], kits: Sequence[KitAnnouncement]) -> None:
+        self._process = process
+        self.kits = tuple(kits)
+
+    @property
+    def pid(self) -> int:
+        """Process number."""
+        return self._process.pid
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the first kit."""
+        return self.kits[0].folder
+
+    def __enter__(self) -> KitProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Save and stop; safe to call twice."""
+        _stop(self._process)
+
+    def control(self, action: str, kit: str | None = None, **values: Any) -> Any:
+        """Ask a kit's process for one of ``kit_process.ACTIONS``.
+
+        :param kit: its name; the first one when left out
+        :raises AccessError: the process is gone or refuses
+        """
+        return control((self._announcement(kit)).folder, action, **values)
+
+    def _announcement(self, kit: str | None) -> KitAnnouncement:
+        return next(candidate for candidate in self.kits if kit in (None, candidate.kit))
+
+    def meters(self, kit: str | None = None) -> dict[str, int]:
+        """The counters of a kit (see :class:`~iotprovision.simulator.meters.Meters`)."""
+        values: dict[str, int] = self.control("meters", kit)
+        return values
+
+    def faults(self, kit: str | None = None, **values: Any) -> dict[str, Any]:
+        """Set faults of a kit by the names of :class:`~iotprovision.simulator.faults.Faults`; gives them all."""
+        faults: dict[str, Any] = self.control("faults", kit, values=values)
+        return faults
+
+    def save(self, kit: str | None = None) -> None:
+        """Have the kit's files brought up to date now."""
+        self.control("save", kit)
+
+    def unplug(self, kit: str | None = None) -> None:
+        """Pull the kit's cable."""
+        self.control("unplug", kit)
+
+    def plug_in(self, kit: str | None = None) -> None:
+        """Put the kit's cable back."""
+        self.control("plug in", kit)
+
+    def power_up(self, cloud: Any, kit: str | None = None) -> list[dict[str, Any]]:
+        """The first power-up of the board: what came of its attempts to connect.
+
+        :param cloud: the fields of :class:`~iotprovision.simulator.power_up.CloudAddress`
+        """
+        attempts: list[dict[str, Any]] = self.control("power up", kit, cloud=cloud)
+        return attempts
+
+
+def control(kit_folder: Path, action: str, **values: Any) -> Any:
+    """Ask the process that serves a kit for one of ``kit_process.ACTIONS``.
+
+    :raises AccessError: nobody serves it, or it refuses
+    """
+    try:
+        address = json.loads((kit_folder / "connection.json").read_text(encoding="utf-8"))
+        with KitConnection(address) as connection:
+            return connection.control({"do": action, **values})
+    except (OSError, ValueError, KeyError) as error:
+        raise AccessError(f"The simulated kit in {kit_folder} did not do {action!r}", str(error)) from error
+
+
+def start_kits(
+    names: Sequence[SimulatedKitName], state_folder: Path, debugger_version: str | None = None
+) -> KitProcess:
+    """Start a process that serves these kits.
+
+    :raises ProvisioningError: it did not start; text and kind of the error are those of the process
+    """
+    command = [sys.executable, "-m", "iotprovision.simulator", "serve", *(name.text for name in names)]
+    command += ["--state", str(state_folder), "--while-input-is-open"]
+    command += ["--debugger", debugger_version] if debugger_version else []
+    # A Ctrl-C at the terminal is for the program that started the kit: it stops the kit when it has cleaned up
+    windows_group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(  # noqa: S603 - the interpreter that runs, with names from our own table
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            creationflags=windows_group,
+            start_new_session=sys.platform != "win32",
+        )
+        try:
+            assert process.stdout is not None
+            kits = []
+            for _ in names:
+                line = process.stdout.readline()
+                if not line:
+                    code = process.wait(STOP_TIMEOUT)
+                    errors.seek(0)
+                    raise _start_error(errors.read().decode("utf-8", "replace"), code)
+                values = json.loads(line)
+                kits.append(KitAnnouncement(**{**values, "folder": Path(values["folder"])}))
+        except BaseException:
+            _stop(process)
+            raise
+    return KitProcess(process, kits)
+
+
+def _start_error(text: str, code: int) -> ProvisioningError:
+    for kind in ProvisioningError.__subclasses__():
+        if kind.exit_code == code:
+            lines = text.strip().splitlines() or ["The simulated kit did not start"]
+            return kind(lines[0], "\n".join(line.strip() for line in lines[1:]))
+    return AccessError("The simulated kit did not start", text.strip())
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
+    try:
+        process.wait(STOP_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def attached(state_folder: Path) -> Iterator[None]:
+    """This program sees the simulated kits of the folder, and no real ones, as long as the context lasts."""
+    replacement = Replacement(Bus(state_folder))
+    replacement.install()
+    try:
+        yield
+    finally:
+        replacement.remove()
+
+
+def served_kits(state_folder: Path) -> list[dict[str, Any]]:
+    """Descriptions of the kits that are on the bus of the folder.
+
+    :raises KitNotFoundError: there is none
+    """
+    kits = [description for _, description in Bus(state_folder).kits()]
+    if not kits:
+        raise KitNotFoundError(
+            "No simulated kit is on the bus",
+            f"nothing is served from {state_folder}",
+            f"python -m iotprovision.simulator serve avr-iot-wa --state {state_folder}",
+        )
+    return kits
+
+
+def check_version(version: str) -> str:
+    """:raises UsageError: the version of a debugger's firmware is not like 1.22.73"""
+    parts = version.split(".")
+    if len(parts) != 3 or not all(part.isdecimal() for part in parts):
+        raise UsageError(f"{version!r} is no version of debugger firmware", hint="three numbers like 1.22.73")
+    return version

@@ -1,0 +1,58 @@
+"""Which kits can be simulated, and how they are called on a command line."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from iotprovision.chips.ecc608 import Kind as SecureElementKind
+from iotprovision.errors import UsageError
+from iotprovision.simulator.updi_target import ATMEGA4808, UpdiPart
+
+
+@dataclass(frozen=True)
+class KitKind:
+    """One kit of the catalogue of the simulator.
+
+    :param register_name: KITNAME as the factory writes it
+    :param board_file: the factory's board registers, in ``pydebuggerconfig/board-configs``
+    :param device_file: the factory's device data, in ``pydebuggerconfig/device-configs``
+    :param secure_element: which of the two kinds of factory certificates its chip has
+    """
+
+    register_name: str
+    part: UpdiPart
+    board_file: str
+    device_file: str
+    secure_element: SecureElementKind
+
+
+KINDS = {
+    "avr-iot-wg": KitKind(
+        "AVR-IoT WG", ATMEGA4808, "AVR-IoT_WG.xml", "ATmega4808-device-blob.xml", SecureElementKind.MAH1H
+    ),
+    "avr-iot-wa": KitKind(
+        "AVR-IoT WA", ATMEGA4808, "AVR-IoT_WA.xml", "ATmega4808-device-blob.xml", SecureElementKind.MAH4I
+    ),
+}
+EMULATED = "@emulated"
+_NAME = re.compile(r"(?P<kind>[a-z0-9-]+?)(?P<emulated>@emulated)?(?P<number>#[1-9][0-9]?)?")
+
+
+@dataclass(frozen=True)
+class SimulatedKitName:
+    """``KIND``, ``KIND@emulated``, and ``#2`` and so on behind either for more than one of a kind."""
+
+    text: str
+    kind: KitKind
+    emulated: bool
+
+    @classmethod
+    def parse(cls, text: str) -> SimulatedKitName:
+        """:raises UsageError: there is no such kit; the hint lists those that there are"""
+        match = _NAME.fullmatch(text.lower())
+        kind = KINDS.get(match["kind"]) if match else None
+        if match is None or kind is None:
+            choices = ", ".join(f"{name}, {name}{EMULATED}" for name in KINDS)
+            raise UsageError(f"There is no simulated kit named {text!r}", hint=f"one of {choices} (#2, #3 … for more)")
+        return cls(text.lower(), kind, match["emulated"] is not None)

@@ -1,0 +1,237 @@
+"""A whole simulated kit: board, debugger, target, serial port and state, and its presence on the bus."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from iotprovision.errors import UsageError
+from iotprovision.simulator import nedbg
+from iotprovision.simulator.board import Board, McuFactory, SilentMcu
+from iotprovision.simulator.drive import write_drive
+from iotprovision.simulator.kinds import SimulatedKitName
+from iotprovision.simulator.nedbg import Nedbg
+from iotprovision.simulator.serial_bridge import SerialBridge
+from iotprovision.simulator.state import KitState
+from iotprovision.simulator.updi_target import UpdiTarget
+
+RESTART_SECONDS = 0.2  # a real debugger is away from the bus for about a second
+IDLE_SECONDS = 0.5  # a pause that long, and what has changed is saved
+GARBAGE = b"\xa5" * nedbg.REPORT_SIZE
+
+
+class NotOnBus(Exception):  # noqa: N818
+    """The kit has left the bus: unplugged, or its debugger restarts."""
+
+
+class OpenFailed(Exception):  # noqa: N818
+    """The HID is open already, or access is denied."""
+
+
+def microcontroller_factory(name: SimulatedKitName) -> McuFactory:
+    """What stands for the MCU of this kit.
+
+    :raises UsageError: it is to be emulated, and the emulator is not installed
+    """
+    if not name.emulated:
+        try:
+            from iotprovision.simulator.modelled_mcu import ModelledMcu
+        except ModuleNotFoundError:
+            return SilentMcu
+        return ModelledMcu
+    try:
+        from iotprovision.simulator.emulated_avr import EmulatedAvr
+    except ImportError as error:
+        raise UsageError(
+            f"The microcontroller of {name.text} cannot be emulated",
+            f"the emulator is not installed ({error})",
+            "pip install '.[emulator]' (needs a C++ compiler), or use the modelled kit: " + name.text.split("@")[0],
+        ) from error
+    return EmulatedAvr
+
+
+class SimulatedKit:
+    """One kit. Every method may be called from any thread.
+
+    :param make_microcontroller: called once with the board and where its UART goes
+    """
+
+    def __init__(self, state: KitState, make_microcontroller: McuFactory) -> None:
+        self.state = state
+        self.lock = threading.RLock()
+        self._owner: object | None = None
+        self._plugged_in = True
+        self._back_at = 0.0
+        self._closing = threading.Event()
+        self._work_for_saver = threading.Event()
+        self._save_now = False
+        self._writing = threading.Lock()
+        self._bridge = SerialBridge(self)
+        self._microcontroller = make_microcontroller(self.board, self._bridge.transmit)
+        self._target = UpdiTarget(self.board, state.name.kind.part, self._microcontroller)
+        self._debugger = self._start_debugger()
+        self._saver = threading.Thread(target=self._save_when_idle, name="saver", daemon=True)
+        self._saver.start()
+        self._microcontroller.start()
+
+    @property
+    def board(self) -> Board:
+        """The parts of the kit."""
+        return self.state.board
+
+    @property
+    def baud_rate(self) -> int | None:
+        """What the UART of the MCU uses now, None while nothing runs."""
+        return self._microcontroller.baud_rate
+
+    def receive(self, data: bytes) -> None:
+        """Bytes from the host at the serial port."""
+        with self.lock:
+            if not self.board.faults.target_unpowered:
+                self._microcontroller.receive(data)
+            self._touch()
+
+    def _start_debugger(self) -> Nedbg:
+        state = self.state
+        write_drive(state.folder / "drive", state.registers, state.debugger_version)
+        return Nedbg(state.registers, self._target, state.debugger_version, self.board.meters, self._session_ended)
+
+    @property
+    def present(self) -> bool:
+        """Whether the kit is on the bus now."""
+        return self._plugged_in and time.monotonic() >= self._back_at
+
+    def describe(self) -> dict[str, Any]:
+        """What an enumeration of the bus finds, as plain values."""
+        with self.lock:
+            return {
+                "present": self.present,
+                "kit": self.state.name.text,
+                "vendor_id": nedbg.VENDOR_ID,
+                "product_id": nedbg.PRODUCT_ID,
+                "release": nedbg.RELEASE,
+                "manufacturer": nedbg.MANUFACTURER,
+                "product": nedbg.PRODUCT,
+                "serial_number": self._debugger.serial_number,
+                "usb_address": f"1-{self.state.usb_port}",
+                "path": f"1-{self.state.usb_port}:1.0",
+                "uart": self._bridge.url,
+                "pty": self._bridge.terminal_path,
+                "port": self._bridge.terminal_path or self._bridge.url,
+                "folder": str(self.state.folder),
+            }
+
+    def open_hid(self, owner: object) -> None:
+        """Give the HID to one owner.
+
+        :raises OpenFailed: it has one already, or the fault says so
+        :raises NotOnBus: the kit is away
+        """
+        with self.lock:
+            if not self.present:
+                raise NotOnBus
+            if self.board.faults.hid_open_denied or self._owner is not None:
+                raise OpenFailed
+            self._owner = owner
+            self._debugger.opened()
+
+    def close_hid(self, owner: object) -> None:
+        """The owner gives the HID back; nothing happens when it has lost it already."""
+        with self.lock:
+            if self._owner is owner:
+                self._owner = None
+
+    def exchange(self, owner: object, report: bytes) -> bytes:
+        """One report from the host, answered.
+
+        :raises NotOnBus: the kit has left the bus since the owner opened it
+        """
+        faults = self.board.faults
+        with self.lock:
+            if faults.unplug_after_transactions is not None and faults.strikes("unplug_after_transactions"):
+                self.unplug()
+            if self._owner is not owner or not self.present:
+                raise NotOnBus
+            self.board.meters.count("hid_transactions")
+            answer = self._debugger.exchange(report)
+            if self._debugger.restart_due:
+                self._restart_debugger()
+            self._touch()
+        if faults.hid_answer_delay:
+            self._closing.wait(faults.hid_answer_delay)
+        if faults.hid_answer_garbage_after_transactions is not None and faults.strikes(
+            "hid_answer_garbage_after_transactions"
+        ):
+            return GARBAGE
+        return answer
+
+    def _restart_debugger(self) -> None:
+        self.board.meters.count("debugger_reboots")
+        self._leave_bus()
+        self._back_at = time.monotonic() + RESTART_SECONDS
+        self._debugger = self._start_debugger()
+        self._microcontroller.start()
+
+    def _leave_bus(self) -> None:
+        self._owner = None
+        self._bridge.hang_up()
+        self._target.end_session()
+
+    def unplug(self) -> None:
+        """Pull the cable: the kit is off the bus and without power until :meth:`plug_in`."""
+        with self.lock:
+            if self._plugged_in:
+                self._plugged_in = False
+                self._leave_bus()
+                self._microcontroller.stop()
+                self._session_ended()
+
+    def plug_in(self) -> None:
+        """Put the cable back: debugger and MCU start."""
+        with self.lock:
+            if not self._plugged_in:
+                self._plugged_in = True
+                self._debugger = self._start_debugger()
+                self._microcontroller.start()
+
+    def _session_ended(self) -> None:
+        self._save_now = True
+        self._work_for_saver.set()
+
+    def _touch(self) -> None:
+        self._last_used = time.monotonic()
+        if not self._work_for_saver.is_set():
+            self._work_for_saver.set()
+
+    def _save_when_idle(self) -> None:
+        while not self._closing.is_set():
+            self._work_for_saver.wait()
+            while not (self._save_now or self._closing.is_set()):
+                remaining = self._last_used + IDLE_SECONDS - time.monotonic()
+                if remaining <= 0:
+                    break
+                self._closing.wait(min(remaining, IDLE_SECONDS / 5))
+            self._save_now = False
+            self._work_for_saver.clear()
+            self.save()
+
+    _last_used = 0.0
+
+    def save(self) -> None:
+        """Write to the kit's folder what has changed."""
+        with self._writing:
+            with self.lock:
+                changes = self.state.changes()
+            self.state.write(changes)
+
+    def close(self) -> None:
+        """Stop everything and save."""
+        self._closing.set()
+        self._work_for_saver.set()
+        self._saver.join()
+        with self.lock:
+            self._owner = None
+        self._microcontroller.close()
+        self._bridge.close()
+        self.save()

@@ -1,0 +1,274 @@
+"""What a simulated kit keeps when its process ends: a folder of plain files.
+
+``flash.bin``, ``eeprom.bin``, ``fuses.bin``, ``user-row.bin`` of the MCU, ``board-config.bin`` of the debugger,
+``winc.bin``, ``ecc608.yaml`` (with the private keys), ``meters.json``, ``kit.yaml``, and the files of the debugger's
+drive in ``drive/``. Each file is replaced as a whole, so a killed process leaves the former or the new content.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from iotprovision.errors import LockedError, ProvisioningError, StoreError, UsageError
+from iotprovision.simulator.board import Board
+from iotprovision.simulator.board_config import ConfigurationFlash, factory_configuration
+from iotprovision.simulator.ecc608 import Ecc608
+from iotprovision.simulator.factory import new_identity
+from iotprovision.simulator.kinds import SimulatedKitName
+from iotprovision.simulator.meters import Meters
+from iotprovision.simulator.winc1510 import Winc1510
+
+FACTORY_DEBUGGER_VERSION = "1.22.73"
+SERIAL_NUMBER_PREFIX = "MCHP3261"
+SERIAL_NUMBER_DIGITS = 12
+CONNECTION_FILE = "connection.json"
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError)
+
+
+def default_folder() -> Path:
+    """Where simulated kits live when nothing else is said: ``simulator`` in the store."""
+    home = os.environ.get("IOTPROVISION_HOME")
+    return (Path(home) if home else Path.home() / ".microchip-iot") / "simulator"
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Replace a file by one that only its owner may read."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def exclusive(state_folder: Path, name: SimulatedKitName) -> Iterator[None]:
+    """Hold a kit, so that no other process serves or resets it; freed by the system when this process dies.
+
+    :raises LockedError: another process holds it
+    """
+    prepare_folder(state_folder)
+    lock = FileLock(state_folder / f".{name.text}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise LockedError(
+            f"The simulated kit {name.text} is being served by another process",
+            f"its folder is {state_folder / name.text}",
+            "stop that process, or use another folder (--state)",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def kits_in(state_folder: Path) -> list[SimulatedKitName]:
+    """The kits that have a state in the folder, served or not."""
+    found = []
+    for path in sorted(state_folder.glob("*")):
+        with suppress(UsageError):
+            found.append(SimulatedKitName.parse(path.name))
+    return found
+
+
+def prepare_folder(state_folder: Path) -> None:
+    """Make the folder of all simulated kits, for its owner only.
+
+    :raises StoreError: it cannot be made
+    """
+    try:
+        state_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreError(
+            f"Cannot make the folder {state_folder}", str(error), "choose another one (--state)"
+        ) from error
+
+
+@dataclass
+class KitState:
+    """A kit's folder in memory. Make one with :meth:`load_or_create`."""
+
+    name: SimulatedKitName
+    folder: Path
+    board: Board
+    registers: ConfigurationFlash
+    debugger_version: str
+    usb_port: int
+
+    def __post_init__(self) -> None:
+        self._saved: dict[str, Any] = {}
+
+    @classmethod
+    def load_or_create(
+        cls, state_folder: Path, name: SimulatedKitName, debugger_version: str | None = None
+    ) -> KitState:
+        """The kit as it was left, or a factory-fresh one.
+
+        :param debugger_version: firmware of the debugger of a fresh kit; a kit that exists already gets it too
+        :raises StoreError: the folder is damaged or cannot be written
+        """
+        folder = state_folder / name.text
+        prepare_folder(state_folder)
+        if not folder.exists():
+            try:
+                cls._create(state_folder, name, debugger_version or FACTORY_DEBUGGER_VERSION)
+            except OSError as error:
+                raise StoreError(
+                    f"Cannot write to {state_folder}", str(error), "choose another folder (--state)"
+                ) from error
+        state = cls._load(folder, name)
+        if debugger_version:
+            state.debugger_version = debugger_version
+        return state
+
+    @classmethod
+    def _create(cls, state_folder: Path, name: SimulatedKitName, debugger_version: str) -> None:
+        kind, part = name.kind, name.kind.part
+        digits = "".join(secrets.choice("0123456789") for _ in range(SERIAL_NUMBER_DIGITS))
+        serial_number = SERIAL_NUMBER_PREFIX + digits
+        board = Board(
+            kit_name=kind.register_name,
+            microcontroller=part.name,
+            flash=bytearray(b"\xff" * part.flash_size),
+            eeprom=bytearray(b"\xff" * part.eeprom_size),
+            fuses=bytearray(part.factory_fuses),
+            user_row=bytearray(b"\xff" * part.user_row_size),
+            secure_element=new_identity(state_folder, kind.secure_element).secure_element(),
+            wifi_module=Winc1510(),
+            serial_number=serial_number,
+        )
+        taken = kits_in(state_folder)
+        registers = factory_configuration(kind.board_file, kind.device_file, serial_number)
+        fresh = Path(tempfile.mkdtemp(dir=state_folder, prefix=f".{name.text}."))
+        try:
+            state = cls(name, fresh, board, registers, debugger_version, usb_port=len(taken) + 1)
+            state.save()
+            fresh.replace(state_folder / name.text)  # a kit is there as a whole or not at all
+        except BaseException:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
+
+    @classmethod
+    def _load(cls, folder: Path, name: SimulatedKitName) -> KitState:
+        part = name.kind.part
+        reading = ""
+
+        def content(file: str, size: int) -> bytearray:
+            nonlocal reading
+            reading = file
+            data = bytearray((folder / file).read_bytes())
+            if len(data) != size:
+                raise ValueError(f"it has {len(data)} bytes, not {size}")
+            return data
+
+        try:
+            reading = "kit.yaml"
+            kit = yaml.safe_load((folder / reading).read_text(encoding="utf-8"))
+            serial_number, version = str(kit["serial_number"]), str(kit["debugger_version"])
+            lock_bits, usb_port = int(kit["lock_bits"]), int(kit["usb_port"])
+            if [number.isdecimal() for number in version.split(".")] != [True] * 3:
+                raise ValueError("debugger_version is not like 1.22.73")
+            reading = "ecc608.yaml"
+            secure_element = Ecc608.from_state(yaml.safe_load((folder / reading).read_text(encoding="utf-8")))
+            reading = "meters.json"
+            meters = Meters.from_dict(json.loads((folder / reading).read_text(encoding="utf-8")))
+            registers = ConfigurationFlash(content("board-config.bin", 0x1000))
+            board = Board(
+                kit_name=name.kind.register_name,
+                microcontroller=part.name,
+                flash=content("flash.bin", part.flash_size),
+                eeprom=content("eeprom.bin", part.eeprom_size),
+                fuses=content("fuses.bin", len(part.factory_fuses)),
+                user_row=content("user-row.bin", part.user_row_size),
+                secure_element=secure_element,
+                wifi_module=Winc1510(content("winc.bin", 1 << 20)),
+                lock_bits=lock_bits,
+                serial_number=serial_number,
+                meters=meters,
+            )
+        except (*_DAMAGE, ProvisioningError) as error:
+            raise StoreError(
+                f"The state of the simulated kit {name.text} is damaged",
+                f"{folder / reading}: {error}",
+                f"python -m iotprovision.simulator reset {name.text} --state {folder.parent}\n"
+                "makes it factory-fresh: it gets a new serial number and new keys",
+            ) from error
+        for chip in (board.secure_element, board.wifi_module):
+            chip.meters, chip.faults = board.meters, board.faults
+        state = cls(name, folder, board, registers, version, usb_port)
+        state._saved = {file: value for file, value, _ in state._contents()}
+        return state
+
+    def _contents(self) -> Iterator[tuple[str, Any, Callable[[Any], bytes]]]:
+        board = self.board
+        yield "flash.bin", bytes(board.flash), bytes
+        yield "eeprom.bin", bytes(board.eeprom), bytes
+        yield "fuses.bin", bytes(board.fuses), bytes
+        yield "user-row.bin", bytes(board.user_row), bytes
+        yield "winc.bin", bytes(board.wifi_module.flash), bytes
+        yield "board-config.bin", bytes(self.registers.content), bytes
+        yield "ecc608.yaml", board.secure_element.state(), _yaml
+        yield "meters.json", board.meters.as_dict(), _json
+        kit = {
+            "kit": self.name.text,
+            "name": board.kit_name,
+            "microcontroller": board.microcontroller,
+            "serial_number": board.serial_number,
+            "debugger_version": self.debugger_version,
+            "lock_bits": board.lock_bits,
+            "usb_port": self.usb_port,
+        }
+        yield "kit.yaml", kit, _yaml
+
+    def changes(self) -> dict[str, bytes]:
+        """File names and contents that differ from what was saved last, which they then count as."""
+        changed = {}
+        for file, value, encode in self._contents():
+            if self._saved.get(file) != value:
+                self._saved[file] = value
+                changed[file] = encode(value)
+        return changed
+
+    def write(self, changed: dict[str, bytes]) -> None:
+        """Write what :meth:`changes` gave."""
+        for file, data in changed.items():
+            write_private(self.folder / file, data)
+
+    def save(self) -> None:
+        """Write what has changed."""
+        self.write(self.changes())
+
+
+def _yaml(value: Any) -> bytes:
+    return yaml.safe_dump(value, sort_keys=False).encode("utf-8")
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=2) + "\n").encode("utf-8")
+
+
+def reset(state_folder: Path, name: SimulatedKitName, debugger_version: str | None = None) -> KitState:
+    """Throw a kit's state away and make a factory-fresh one: new serial numbers, new keys.
+
+    :raises LockedError: the kit is being served
+    """
+    with exclusive(state_folder, name):
+        folder = state_folder / name.text
+        if folder.exists():
+            shutil.rmtree(folder)
+        return KitState.load_or_create(state_folder, name, debugger_version)
