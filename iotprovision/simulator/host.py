@@ -103,13 +103,13 @@ class KitProcess:
         """Put the kit's cable back."""
         self.control("plug in", kit)
 
-    def power_up(self, cloud: Any, kit: str | None = None) -> list[dict[str, Any]]:
-        """The first power-up of the board: what came of its attempts to connect.
+    def power_up(self, cloud: Any, kit: str | None = None) -> dict[str, Any]:
+        """The first power-up of the board: what came of it, a ``power_up.PowerUpReport``.
 
         :param cloud: the fields of :class:`~iotprovision.simulator.power_up.CloudAddress`
         """
-        attempts: list[dict[str, Any]] = self.control("power up", kit, cloud=cloud)
-        return attempts
+        report: dict[str, Any] = self.control("power up", kit, cloud=cloud)
+        return report
 
 
 def control(kit_folder: Path, action: str, **values: Any) -> Any:

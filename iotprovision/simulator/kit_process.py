@@ -17,7 +17,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -35,19 +34,7 @@ SIGNAL_CHECK = 0.5  # seconds between looks for a signal on Windows, where waiti
 def _power_up(kit: SimulatedKit, request: dict[str, Any]) -> Any:
     from iotprovision.simulator.power_up import CloudAddress, first_power_up
 
-    return [_plain(attempt) for attempt in first_power_up(kit.board, CloudAddress(**request["cloud"]))]
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
-    if isinstance(value, dict):
-        return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, (bytes, bytearray)):
-        return bytes(value).hex()
-    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+    return first_power_up(kit.board, CloudAddress(**request["cloud"]))
 
 
 def _set_faults(kit: SimulatedKit, request: dict[str, Any]) -> Any:
