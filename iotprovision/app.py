@@ -23,7 +23,7 @@ from iotprovision.kit.target import Target
 from iotprovision.pki.authority import ROOT_KEY, SIGNER_KEY, Authority
 from iotprovision.pki.device_files import DeviceFiles
 from iotprovision.pki.names import Names
-from iotprovision.provisioners import aws_jitr
+from iotprovision.provisioners import provisioner
 from iotprovision.provisioners.work import AccountWork, Firmware, KitWork
 from iotprovision.report import Reporter, open_log
 from iotprovision.steps import Record, Rules, Step, run
@@ -189,7 +189,7 @@ class Run:
             backups=files,
             identity=DeviceIdentity(target, DeviceFiles(files)),
             provisioning_firmware=self._firmware(kit, "iotprovision", self._options.provision_firmware),
-            application=self._firmware(kit, "demo-aws", self._options.application_firmware),
+            application=self._firmware(kit, f"demo-{self._options.cloud_provider}", self._options.application_firmware),
             network=network,
             lock=not self._options.no_lock,
             random=secrets.token_bytes,
@@ -211,24 +211,26 @@ class Run:
 
     def _steps(self, account: AccountWork | None, work: KitWork | None) -> list[Step]:
         actions = self._actions
+        # What only programs the application is the same in every method.
+        method = provisioner(self._options.cloud_provider, self._options.provision_method or "jitr")
         steps: list[Step] = []
         if account and "certs" in actions:
-            steps += aws_jitr.certs(account)
+            steps += method.certs(account)
         if work:
             if account and "provision" in actions:
-                steps += aws_jitr.provision(account, work)
+                steps += method.provision(account, work)
             if "links" in actions:
-                steps += aws_jitr.links(work, certificate_is_coming="provision" in actions)
+                steps += method.links(work, certificate_is_coming="provision" in actions)
             if "application" in actions:
-                steps += aws_jitr.application(work)
+                steps += method.application(work)
             if self._options.verify:
-                steps += aws_jitr.proofs(account, work, actions)
-            steps += aws_jitr.wifi(work)
+                steps += method.proofs(account, work, actions)
+            steps += method.wifi(work)
             if self._bench and {"provision", "application"} <= actions:
                 steps.append(FirstConnection(self._power_up))
         if account and self._options.verify:
             connects = work is not None and (self._bench is not None or work.network is not None)
-            steps += aws_jitr.account_proofs(account, work, connects)
+            steps += method.account_proofs(account, work, connects)
         return steps
 
     def _power_up(self) -> Mapping[str, Any]:

@@ -198,10 +198,6 @@ def _settle_simulated_kit(options: argparse.Namespace) -> None:
     if options.simulate in ACTIONS:
         options.actions.insert(0, options.simulate)
         options.simulate = SIMULATED_KITS[0]
-    if options.simulate is not None and options.simulate not in SIMULATED_KITS:
-        raise UsageError(
-            f"There is no simulated kit {options.simulate!r}.", hint=f"One of: {', '.join(SIMULATED_KITS)}."
-        )
 
 
 def _settle_actions(options: argparse.Namespace) -> None:

@@ -54,7 +54,7 @@ def wifi(work: KitWork) -> list[Step]:
 
 
 def proofs(account: AccountWork | None, work: KitWork, actions: Collection[str]) -> list[Step]:
-    """The kit proved once more. Its chips can be read through the provisioning firmware only, so that goes in and out."""
+    """The kit proved once more. Its chips are read through the provisioning firmware, so that goes in and out."""
     steps: list[Step] = []
     if account and "provision" in actions:
         steps.append(_provisioning_firmware(work))

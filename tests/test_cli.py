@@ -1,0 +1,147 @@
+"""The command line: what is declared is read, what makes no sense is refused, and help is cheap."""
+
+import argparse
+import ast
+import io
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import iotprovision
+from iotprovision.cli import Environment, build_parser, main, parse
+from iotprovision.errors import UsageError
+
+PACKAGE = Path(iotprovision.__file__).parent
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    return Environment(io.StringIO(), io.StringIO(), {"IOTPROVISION_HOME": str(tmp_path / "store")})
+
+
+def names_read() -> set[str]:
+    """Every attribute that the program reads of an object called ``options`` or ``_options``, outside the parser."""
+    names: set[str] = set()
+    for file in (PACKAGE / "app.py", PACKAGE / "cli.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+                owner = node.value
+                holder = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
+                if holder in {"options", "_options"}:
+                    names.add(node.attr)
+    return names
+
+
+def test_every_option_is_read() -> None:
+    declared = {
+        action.dest
+        for action in build_parser()._actions
+        if not isinstance(action, (argparse._HelpAction, argparse._VersionAction))
+    }
+    assert declared - names_read() == set()
+
+
+def test_options_are_spelled_as_users_know_them() -> None:
+    spelled = {option for action in build_parser()._actions for option in action.option_strings}
+    assert spelled >= {
+        *("-h", "-c", "-m", "-a", "-P", "-p", "-f", "-app", "-ssid", "-psk", "-auth", "-s", "-l", "-V"),
+        *("--verify", "--help", "--cloud-provider", "--provision-method", "--aws-profile", "--port"),
+        *("--provision-firmware", "--force", "--application-firmware", "--wifi-ssid", "--wifi-psk", "--wifi-auth"),
+        *("--serial-number", "--logging", "--version", "--simulate", "--dry-run", "--no-lock", "--json"),
+    }
+
+
+@pytest.mark.parametrize("arguments", [["--provision-meth", "jitr"], ["--sim"], ["--js"], ["-m", "sandbox"], ["-x"]])
+def test_unknown_and_abbreviated_options_are_refused(
+    arguments: list[str], environment: Environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments, environment) == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["-m", "jitr", "fly"], "fly"),
+        (["-m", "jitr", "none", "certs"], "none"),
+        ([], "method"),
+        (["-m", "jitr", "-psk", "12345678"], "-ssid"),
+        (["-m", "jitr", "-ssid", "home", "certs"], "application"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(arguments: list[str], word: str, environment: Environment) -> None:
+    assert main(arguments, environment) == 2
+    assert isinstance(environment.err, io.StringIO)
+    assert word in environment.err.getvalue()
+
+
+def test_all_is_every_action(environment: Environment) -> None:
+    everything = ["certs", "provision", "links", "application"]
+    assert parse(["-m", "jitr"], environment).actions == everything
+    assert parse(["-m", "custom", "all"], environment).actions == everything
+    assert parse(["none"], environment).actions == ["none"]
+
+
+def test_simulate_takes_an_action_for_an_action(environment: Environment) -> None:
+    options = parse(["-m", "jitr", "--simulate", "certs"], environment)
+    assert (options.simulate, options.actions) == ("avr-iot-wa", ["certs"])
+    assert parse(["-m", "jitr", "--simulate", "avr-iot-wg"], environment).simulate == "avr-iot-wg"
+
+
+def write_settings(environment: Environment, text: str) -> None:
+    environment.store_folder.mkdir(parents=True)
+    (environment.store_folder / "config.yaml").write_text(text, encoding="utf-8")
+
+
+def test_settings_file_gives_defaults_and_the_command_line_wins(environment: Environment) -> None:
+    write_settings(environment, "org: Example Devices\naws-profile: factory\nno-lock: true\nprovision-method: jitr\n")
+    options = parse(["-a", "mine"], environment)
+    assert (options.org, options.aws_profile, options.no_lock) == ("Example Devices", "mine", True)
+    assert options.provision_method == "jitr"
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("aws-profil: factory\n", "'aws-profile'"),
+        ("no-lock: 1\n", "true or false"),
+        ("org: [a]\n", "takes a text"),
+        ("provision-method: magic\n", "jitr"),
+        ("- a\n- b\n", "option: value"),
+        ("a: [\n", "not YAML"),
+    ],
+)
+def test_settings_file_with_mistakes(text: str, word: str, environment: Environment) -> None:
+    write_settings(environment, text)
+    with pytest.raises(UsageError) as caught:
+        parse(["-m", "jitr"], environment)
+    assert word in str(caught.value)
+
+
+def test_help_and_version_import_nothing_heavy() -> None:
+    script = (
+        "import sys\nfrom iotprovision.cli import main\n"
+        "assert main([sys.argv[1]]) == 0\n"
+        "heavy = {'boto3', 'botocore', 'cryptography', 'pymcuprog', 'pyedbglib', 'rich', 'yaml'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    for option in ("--help", "--version"):
+        subprocess.run([sys.executable, "-c", script, option], check=True, capture_output=True)
+
+
+def fastest(command: list[str], runs: int = 15) -> float:
+    """Seconds of the fastest run: what a noisy machine adds is not the program's."""
+    times = []
+    for _ in range(runs):
+        begin = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        times.append(time.perf_counter() - begin)
+    return min(times)
+
+
+def test_help_is_fast() -> None:
+    nothing = fastest([sys.executable, "-c", "pass"])
+    assert fastest([sys.executable, "-m", "iotprovision", "--help"]) <= 3 * nothing
