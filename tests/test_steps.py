@@ -1,0 +1,144 @@
+"""Check, apply, check: on steps that change one place of a small world."""
+
+from collections.abc import Callable
+
+import pytest
+
+from iotprovision.errors import ProofError
+from iotprovision.findings import Finding, State
+from iotprovision.steps import CannotKnowError, Progress, Proof, Record, Rules, Step, run
+
+
+class Place(Step):
+    """A place in a dictionary that shall hold a value."""
+
+    action = "test"
+    proof = "read back"
+    would = "write it"
+    forcible = True
+
+    def __init__(
+        self, world: dict[str, int], name: str, value: int, writes: Callable[[int], int] = lambda v: v
+    ) -> None:
+        self.title = f"Place {name}"
+        self.world, self.name, self.value, self.writes = world, name, value, writes
+        self.written = 0
+        self.finished: list[bool] = []
+
+    def check(self, progress: Progress) -> Finding:
+        found = self.world.get(self.name)
+        if found is None:
+            return Finding(State.MISSING, "nothing", str(self.value))
+        state = State.IN_PLACE if found == self.value else State.DIFFERENT
+        return Finding(state, str(found), str(self.value))
+
+    def apply(self, progress: Progress) -> str:
+        self.written += 1
+        self.world[self.name] = self.writes(self.value)
+        return f"wrote {self.value}"
+
+    def finish(self, in_place: bool) -> None:
+        self.finished.append(in_place)
+
+
+class Silent:
+    """An observer that remembers titles."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+
+    def step_begins(self, title: str) -> None:
+        self.begun.append(title)
+
+    def progress(self, title: str, done: int, total: int) -> None:
+        pass
+
+    def step_ends(self, record: Record) -> None:
+        pass
+
+
+def perform(*steps: Step, rules: Rules = Rules()) -> list[Record]:  # noqa: B008 - frozen
+    return list(run(steps, rules, Silent()))
+
+
+def test_writes_what_is_missing_and_leaves_what_is_in_place() -> None:
+    world = {"b": 2}
+    first, second = Place(world, "a", 1), Place(world, "b", 2)
+    records = perform(first, second)
+    assert world == {"a": 1, "b": 2}
+    assert (first.written, second.written) == (1, 0)
+    assert [(record.state, record.done, record.proof) for record in records] == [
+        (State.MISSING, "wrote 1", "read back"),
+        (State.IN_PLACE, "nothing", "read back"),
+    ]
+
+
+def test_a_second_run_writes_nothing() -> None:
+    world: dict[str, int] = {}
+    perform(Place(world, "a", 1))
+    again = Place(world, "a", 1)
+    perform(again)
+    assert again.written == 0
+
+
+def test_what_does_not_hold_after_writing_ends_the_run() -> None:
+    world: dict[str, int] = {}
+    after = Place(world, "b", 2)
+    with pytest.raises(ProofError, match="Place a") as caught:
+        perform(Place(world, "a", 1, writes=lambda value: value ^ 8), after)
+    assert "Expected 1; found 9" in caught.value.why
+    assert after.written == 0
+
+
+def test_a_dry_run_writes_nothing_and_says_what_it_would_do() -> None:
+    world = {"b": 2}
+    missing, right = Place(world, "a", 1), Place(world, "b", 2)
+    records = perform(missing, right, rules=Rules(dry_run=True, force=True))
+    assert world == {"b": 2}
+    assert [record.done for record in records] == ["would write it", "would do nothing"]
+    assert (missing.finished, right.finished) == ([False], [True])
+
+
+def test_force_writes_what_is_in_place() -> None:
+    world = {"a": 1}
+    step = Place(world, "a", 1)
+    (record,) = perform(step, rules=Rules(force=True))
+    assert (step.written, record.done) == (1, "wrote 1")
+
+
+def test_every_step_is_prepared_before_the_first_is_applied() -> None:
+    class Unfit(Place):
+        def prepare(self) -> None:
+            raise ProofError("unfit")
+
+    world: dict[str, int] = {}
+    with pytest.raises(ProofError, match="unfit"):
+        perform(Place(world, "a", 1), Unfit(world, "b", 2))
+    assert world == {}
+
+
+def test_an_unknown_state_is_shown_in_a_dry_run_with_its_reason() -> None:
+    class Hidden(Place):
+        def check(self, progress: Progress) -> Finding:
+            raise CannotKnowError("behind a door")
+
+    (record,) = perform(Hidden({}, "a", 1), rules=Rules(dry_run=True))
+    assert (record.state, record.found, record.done) == (State.UNKNOWN, "behind a door", "perhaps: would write it")
+
+
+def test_what_nothing_can_ask_is_proved_by_the_answer() -> None:
+    class Unaskable(Place):
+        unaskable = "nobody tells"
+
+    world: dict[str, int] = {}
+    (record,) = perform(Unaskable(world, "a", 1))
+    assert (record.state, record.found, record.proof) == (State.UNKNOWN, "nobody tells", "wrote 1")
+
+
+def test_a_proof_looks_and_never_writes() -> None:
+    world = {"a": 1}
+    (record,) = perform(Proof(Place(world, "a", 1)), rules=Rules(force=True))
+    assert record.state is State.IN_PLACE
+    with pytest.raises(ProofError, match="not as it should be"):
+        perform(Proof(Place(world, "a", 2)))
+    assert world == {"a": 1}
