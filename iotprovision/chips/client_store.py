@@ -58,8 +58,7 @@ class ClientStore:
         """The names in ``ECDSA.lst``."""
         for file in self.files:
             if file.name == LIST_NAME:
-                records = range(0, len(file.content), NAME_SIZE)
-                return tuple(_name(file.content[start : start + NAME_SIZE]) for start in records)
+                return tuple(_name(record) for record in _records(file.content))
         return ()
 
 
@@ -71,8 +70,7 @@ def build(device: bytes, signer: bytes) -> bytes:
     :raises UsageError: they do not fit
     """
     certificates = [StoredFile(certificate_name(certificate), certificate) for certificate in (device, signer)]
-    names = b"".join(file.name.encode("ascii").ljust(NAME_SIZE, b"\0") for file in certificates)
-    files = [*certificates, StoredFile(LIST_NAME, names)]
+    files = [*certificates, StoredFile(LIST_NAME, _list([file.name for file in certificates]))]
     directory = b""
     address = CLIENT_STORE.address + FILES_START
     for file in files:
@@ -138,7 +136,10 @@ def parse(data: bytes) -> ClientStore:
         start = address - CLIENT_STORE.address
         if start < FILES_START or start + size > length:
             raise _garbage(f"file {number} lies outside it")
-        files.append(StoredFile(_name(name_field), data[start : start + size]))
+        name, content = _name(name_field), data[start : start + size]
+        if name == LIST_NAME:
+            content = _list([_name(record) for record in _records(content)])  # however it was padded
+        files.append(StoredFile(name, content))
     store = ClientStore(tuple(files))
     known = {file.name for file in files}
     if len(known) != len(files):
@@ -147,6 +148,16 @@ def parse(data: bytes) -> ClientStore:
         if name not in known:
             raise _garbage(f"the list names {name!r}, which is not there")
     return store
+
+
+def _list(names: list[str]) -> bytes:
+    return b"".join(name.encode("ascii").ljust(NAME_SIZE, b"\0") for name in names)
+
+
+def _records(content: bytes) -> list[bytes]:
+    if len(content) % NAME_SIZE:
+        raise _garbage("its list is cut off")
+    return [content[start : start + NAME_SIZE] for start in range(0, len(content), NAME_SIZE)]
 
 
 def _name(field: bytes) -> str:
