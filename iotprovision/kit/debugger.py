@@ -71,7 +71,11 @@ def connection(serial_number: str) -> Iterator[Any]:
     """
     with vendor_errors(serial_number):
         transport = hid_transport()
-        if not transport.connect(serial_number=serial_number, product=SHORT_NAME):
+        try:
+            connected = transport.connect(serial_number=serial_number, product=SHORT_NAME)
+        except OSError as error:
+            raise not_openable(serial_number, str(error)) from error
+        if not connected:
             raise not_openable(serial_number)
     try:
         yield transport
@@ -141,7 +145,7 @@ def not_openable(serial_number: str, reason: str = "") -> ProvisioningError:
         )
     why = f"USB {VENDOR_ID:04x}:{PRODUCT_ID:04x}" + (f": {reason}" if reason else "")
     if sys.platform.startswith("linux"):
-        why += "\nLinux lets only root use this debugger until a udev rule allows it."
+        why += "\nLinux lets only root use this debugger until a udev rule allows it; or another program has it open."
         hint = (
             "put these lines into /etc/udev/rules.d/70-microchip-kits.rules, run 'sudo udevadm control --reload' "
             f"and plug the kit in again:\n{UDEV_RULES}"

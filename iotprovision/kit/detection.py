@@ -16,7 +16,8 @@ from iotprovision.kit.debugger import connection, list_debuggers, not_openable, 
 # two aligned parts of the size the vendor reads.
 KIT_NAME_OFFSET = 0x48
 KIT_NAME_PARTS = (0x40, 0x60)
-DAP_DEVICE_NAME = 0x06
+# CMSIS-DAP command and identifier
+DAP_INFO, DAP_DEVICE_NAME = 0x00, 0x06
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,9 @@ def identify(serial_number: str) -> DebuggerIdentity:
             build = housekeeping.get_le16(context, housekeeping.HOUSEKEEPING_CONFIG_BUILD)
         finally:
             housekeeping.end_session()
-        answer = housekeeping.dap_command_response(bytearray([0x00, DAP_DEVICE_NAME]))
+        answer = housekeeping.dap_command_response(bytearray([DAP_INFO, DAP_DEVICE_NAME]))
+        if answer[0] != DAP_INFO:
+            raise AccessError(f"The debugger of kit {serial_number} does not tell which MCU it programs")
         configuration = ConfigProtocol(transport)
         names = bytearray()
         for part in KIT_NAME_PARTS:
