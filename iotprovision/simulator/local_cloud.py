@@ -32,6 +32,8 @@ ACCOUNT = "111122223333"
 REGION = "us-east-1"
 # Half a second on a quiet machine; a cold disk and a busy machine may need many times that.
 START_TIMEOUT = 60.0
+# A process whose owner died may still be saving the state, which takes well under a second.
+PATIENCE = 10.0
 # Saving the state takes well under a second; a process that needs longer is not saving any more.
 STOP_TIMEOUT = 15.0
 
@@ -48,14 +50,16 @@ class LocalCloud:
 
     :param folder: where the account lives; made when missing
     :param profile: a further name in the configuration file, beside ``default``
+    :param patience: seconds to wait for another run that uses the folder
     """
 
-    def __init__(self, folder: Path, profile: str = "default") -> None:
+    def __init__(self, folder: Path, profile: str = "default", patience: float = PATIENCE) -> None:
         self.folder = folder
         self.profile = profile
         self.config_file = folder / "aws-config"
         self.certificate_authority_file = folder / "server-ca.pem"
         self.log_file = folder / "cloud.log"
+        self._patience = patience
         self._running: _Running | None = None
 
     def __enter__(self) -> LocalCloud:
@@ -101,7 +105,7 @@ class LocalCloud:
             for folder in (self.folder, self.folder / "state", self.folder / "temporary"):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             key, secret = f"AKIA{secrets.token_hex(8).upper()}", secrets.token_urlsafe(30)
-            with self.log_file.open("wb") as log:
+            with self.log_file.open("ab") as log:
                 process = self._spawn(log, key, secret)
         except OSError as error:
             raise StoreError(f"The local cloud cannot use {self.folder}", str(error)) from error
@@ -135,7 +139,7 @@ class LocalCloud:
         else:
             options["start_new_session"] = True
         return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "iotprovision.simulator.local_cloud_process", str(self.folder)],
+            [sys.executable, "-m", "iotprovision.simulator.local_cloud_process", str(self.folder), str(self._patience)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -184,17 +188,24 @@ class LocalCloud:
         stream = process.stdout
         reader = threading.Thread(target=lambda: lines.append(stream.readline()), daemon=True)
         reader.start()
-        reader.join(START_TIMEOUT)
+        reader.join(START_TIMEOUT + self._patience)
         if lines and lines[0]:
             answer: dict[str, Any] = json.loads(lines[0])
             if not answer["certificate_authority"]:
                 raise CloudError("The local cloud has no certificate authority", f"See {self.log_file}.")
             return answer
-        if not reader.is_alive() and process.wait(STOP_TIMEOUT) == EXIT_LOCKED:
+        if not reader.is_alive() and self._code(process) == EXIT_LOCKED:
             raise LockedError(
                 "Another run uses the local cloud", f"Its folder is {self.folder}.", "wait until that run has ended"
             )
         raise CloudError("The local cloud did not start", f"Its log is {self.log_file}.\n{self._last_of_log()}")
+
+    @staticmethod
+    def _code(process: subprocess.Popen[bytes]) -> int | None:
+        try:
+            return process.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            return None
 
     def _last_of_log(self) -> str:
         lines = self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()

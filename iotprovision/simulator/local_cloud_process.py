@@ -22,8 +22,6 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 LOOPBACK = "127.0.0.1"
-# A predecessor whose owner died may still be saving its state, which takes well under a second.
-LOCK_TIMEOUT = 10.0
 # Tools keep their HTTP connections open; there is no request worth waiting for when the owner is done.
 GRACEFUL_TIMEOUT = 0.1
 READY_POLL = 0.02
@@ -31,8 +29,11 @@ EXIT_LOCKED = 11
 
 
 def main() -> int:
-    """Serve the folder named by the first argument; prints one JSON line when everything answers."""
-    folder = Path(sys.argv[1])
+    """Serve a folder; prints one JSON line when everything answers.
+
+    Arguments: the folder, and how many seconds to wait for another process to leave it.
+    """
+    folder, patience = Path(sys.argv[1]), float(sys.argv[2])
     os.umask(0o077)  # the saved state holds keys
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what ministack prints belongs to the log
@@ -40,10 +41,11 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     lock = FileLock(folder / "cloud.lock")
     try:
-        lock.acquire(timeout=LOCK_TIMEOUT)
+        lock.acquire(timeout=patience)
     except Timeout:
         return EXIT_LOCKED
     with lock:
+        os.ftruncate(2, 0)  # the log is ours now
         http, mqtt = _loopback_socket(), _loopback_socket()
         os.environ["GATEWAY_PORT"] = str(http.getsockname()[1])
         os.environ["IOT_MTLS_PORT"] = str(mqtt.getsockname()[1])

@@ -7,6 +7,7 @@ profile, not the identity of the machine the tool runs on.
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -182,7 +183,7 @@ class Account:
         core = botocore.session.Session(profile=self.profile)
         if config_file is not None:
             core.set_config_variable("config_file", str(config_file))
-            core.set_config_variable("credentials_file", str(config_file))
+            core.set_config_variable("credentials_file", os.devnull)
         try:
             core.get_scoped_config()
             provider = core.get_component("credential_provider")
