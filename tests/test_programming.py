@@ -244,6 +244,12 @@ def test_the_debugger_restarts_and_is_back_when_the_call_returns(kits: KitsOnBus
     reset_target(kits.serial, MCU)
 
 
+def test_a_debugger_that_is_gone_before_its_answer_is_read(kits: KitsOnBus) -> None:
+    kits.faults(hid_answer_garbage_after_transactions=1)
+    reboot_debugger(kits.serial)
+    reset_target(kits.serial, MCU)
+
+
 def test_a_debugger_that_does_not_come_back(kits: KitsOnBus) -> None:
     with pytest.raises(AccessError, match="did not come back"):
         reboot_debugger(kits.serial, back_timeout=0.05)
