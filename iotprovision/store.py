@@ -106,7 +106,7 @@ class Store:
             return
         own = facts.st_uid == os.geteuid()
         elsewhere = "name a folder of its own with IOTPROVISION_HOME"
-        if facts.st_mode & stat.S_ISVTX or self.folder.resolve() in {Path("/"), Path.home()}:
+        if facts.st_mode & stat.S_ISVTX or self.folder.resolve() in _folders_of_other_use():
             raise StoreError(
                 f"The folder {self.folder} serves other purposes too",
                 "It would have to be closed to everybody else, because keys are kept in it.",
@@ -265,3 +265,10 @@ class Store:
             "Keys, certificates and the state of kits are kept there.",
             "check the owner, the permissions and the free space, or name another folder with IOTPROVISION_HOME",
         )
+
+
+def _folders_of_other_use() -> set[Path]:
+    folders = {Path("/")}
+    with contextlib.suppress(RuntimeError):  # a user without a home folder
+        folders.add(Path.home().resolve())
+    return folders
