@@ -21,9 +21,6 @@ class Firmware(Protocol):
     baud_rate: int
     ring_size: int
 
-    def start(self) -> bytes:
-        """Reset: everything sent until the firmware waits for input."""
-
     def take(self, character: int) -> Iterable[tuple[bytes, float]]:
         """One received character: pieces of output, each with the seconds of computing before it."""
 

@@ -11,6 +11,7 @@ from enum import Enum, auto
 from iotprovision.simulator.c_numbers import strtol
 from iotprovision.simulator.chip_drivers import ChipHangsError, SecureElementDriver, WifiModuleDriver
 from iotprovision.simulator.ecc608 import Ecc608
+from iotprovision.simulator.modelled_uart import ModelledUart
 from iotprovision.simulator.provisioning_commands import (
     BAD_BLOB,
     BAD_COMMAND,
@@ -64,6 +65,7 @@ class ProvisioningFirmware:
         self._secure_element = SecureElementDriver(secure_element)
         self._wifi_module = WifiModuleDriver(wifi_module)
         self._hangs = False
+        self._uart = ModelledUart(self)
         self._clear()
 
     def _clear(self) -> None:
@@ -91,6 +93,10 @@ class ProvisioningFirmware:
         """The text of MC+ABOUT; nothing when the Wi-Fi module does not answer."""
         _, text = self._commands.run(self._commands.table[0], [], 0)
         return text
+
+    def receive(self, burst: bytes) -> bytes:
+        """What is sent in answer to bytes that come in at the full rate of the line."""
+        return self._uart.receive(burst)
 
     def take(self, character: int) -> Iterator[tuple[bytes, float]]:
         """Handle one character: pieces of the answer, each with the seconds of computing before it is sent."""

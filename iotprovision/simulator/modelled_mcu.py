@@ -1,0 +1,110 @@
+"""A modelled microcontroller: it knows the vendor's images by their content and behaves as the one that is in flash."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from iotprovision.simulator.board import Board
+from iotprovision.simulator.demo_firmware import DemoFirmware
+from iotprovision.simulator.ecc608 import Ecc608
+from iotprovision.simulator.provisioning_firmware import ProvisioningFirmware
+from iotprovision.simulator.winc1510 import Winc1510
+
+ERASED = b"\xff"
+
+
+class Firmware(Protocol):
+    """A modelled firmware."""
+
+    baud_rate: int
+
+    def start(self) -> bytes:
+        """Reset: everything sent until the firmware waits for input."""
+
+    def receive(self, burst: bytes) -> bytes:
+        """Everything sent in answer to bytes that come in at the full rate of the line."""
+
+
+# SHA-256 of the flash content without the erased bytes at its end, by the image's name in firmware/index.yaml.
+FINGERPRINTS = {
+    "avr-iot-provisioning": "17727394d7a523a128738daeb0ef5512e2381d6fdadf117e2e6920fcdca230b5",
+    "avr-iot-winc-upgrade": "437cc4c13e758393febb6d9cd94a8e4a4777f9d66743b20fb42c80d3fdce683c",
+    "avr-iot-aws-demo": "55788b5f0dfa7ba27b656f266188ecdb62aad04063ccb99c6dfd09e08f9ae4b9",
+}
+# The others are recognised and stay silent.
+MODELS: dict[str, Callable[[Ecc608, Winc1510], Firmware]] = {
+    "avr-iot-provisioning": ProvisioningFirmware,
+    "avr-iot-aws-demo": DemoFirmware,
+}
+
+
+def fingerprint(flash: bytes) -> str:
+    """What a flash content is recognised by: SHA-256 without the erased bytes (0xFF) at its end, 64 hex digits."""
+    return hashlib.sha256(flash.rstrip(ERASED)).hexdigest()
+
+
+def recognize(flash: bytes) -> str | None:
+    """The name of the image in flash, as in firmware/index.yaml; None for anything else."""
+    content = fingerprint(flash)
+    return next((name for name, known in FINGERPRINTS.items() if known == content), None)
+
+
+class ModelledMcu:
+    """The MCU of a board. See :class:`iotprovision.simulator.board.Microcontroller`.
+
+    Everything happens in the calling thread and takes no time: the banner is sent inside :meth:`start`, an answer
+    inside :meth:`receive`. Content that is not recognised gives an MCU that never sends anything.
+    """
+
+    def __init__(self, board: Board, transmit: Callable[[bytes], None]) -> None:
+        self._board = board
+        self._transmit = transmit
+        self._lock = threading.RLock()
+        self._firmware: Firmware | None = None
+        self.image: str | None = None
+        board.secure_element.meters = board.wifi_module.meters = board.meters
+        board.secure_element.faults = board.wifi_module.faults = board.faults
+
+    @property
+    def baud_rate(self) -> int | None:
+        """The rate of the image that runs; None while nothing runs."""
+        firmware = self._firmware
+        return firmware.baud_rate if firmware else None
+
+    @property
+    def firmware(self) -> Firmware | None:
+        """The modelled firmware that runs."""
+        return self._firmware
+
+    def start(self) -> None:
+        """Reset, and behave as what is in flash."""
+        with self._lock:
+            self._board.secure_element.sleep()
+            self._board.wifi_module.reset()
+            self.image = recognize(bytes(self._board.flash))
+            model = MODELS.get(self.image or "")
+            self._firmware = model(self._board.secure_element, self._board.wifi_module) if model else None
+            if self._firmware:
+                self._send(self._firmware.start())
+
+    def stop(self) -> None:
+        """Halt."""
+        with self._lock:
+            self._firmware = None
+
+    def close(self) -> None:
+        """Halt for good."""
+        self.stop()
+
+    def receive(self, data: bytes) -> None:
+        """Bytes from the host; lost while nothing runs."""
+        with self._lock:
+            if self._firmware:
+                self._send(self._firmware.receive(data))
+
+    def _send(self, data: bytes) -> None:
+        if data:
+            self._transmit(data)
