@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+import serial
 from firmware_images import hex_image, image_path
 from intelhex import IntelHex
 from pymcuprog.backend import Backend, SessionConfig
@@ -230,6 +231,21 @@ def test_ctrl_c_while_programming_ends_the_session(kits: KitsOnBus) -> None:
     with TargetProgrammer(kits.serial, MCU) as target:
         target.program(image)
         target.verify(image)
+
+
+def test_the_mcu_stands_still_until_the_session_ends(kits: KitsOnBus) -> None:
+    image = hex_image(PROVISIONING)
+    with TargetProgrammer(kits.serial, MCU) as target:
+        if target.first_difference(image):
+            target.program(image)
+        port = serial.serial_for_url(kits.first.uart, 115200, timeout=0.3)
+        assert port.read(1) == b""
+    with port:
+        port.timeout = 10
+        assert port.read_until(b"READY\r\n").startswith(b"Welcome to the avr-iot command handler!")
+        # Entering and leaving programming mode is a reset.
+        reset_target(kits.serial, MCU)
+        assert port.read_until(b"READY\r\n").endswith(b"for the AVR-IoT WG\r\nREADY\r\n")
 
 
 def test_closing_twice_is_harmless(kits: KitsOnBus) -> None:

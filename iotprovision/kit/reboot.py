@@ -29,10 +29,9 @@ def reboot_debugger(serial_number: str, gone_timeout: float = GONE_TIMEOUT, back
     """
     before = _place(serial_number)
     had_port = serial_port(serial_number) is not None
-    with connection(serial_number) as transport:
-        # It may be gone before its answer was read; whether it restarted is seen on USB.
-        with contextlib.suppress(AccessError), vendor_errors(serial_number):
-            Jtagice3HousekeepingProtocol(transport).end_session(reset_tool=True)
+    # It may be gone before its answer was read; whether it restarted is seen on USB.
+    with connection(serial_number) as transport, contextlib.suppress(AccessError), vendor_errors(serial_number):
+        Jtagice3HousekeepingProtocol(transport).end_session(reset_tool=True)
     _wait(
         lambda: _place(serial_number) != before,
         gone_timeout,
