@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,13 +110,16 @@ def differences(
         return _differences(configuration, values)
 
 
-def write(serial_number: str, values: Mapping[str, RegisterValue]) -> Written:
+def write(
+    serial_number: str, values: Mapping[str, RegisterValue], keep: Callable[[bytes], None] = lambda block: None
+) -> Written:
     """Make registers hold these values and leave all others; nothing is written when they already do.
 
     Arrays may be shorter than the register, the rest becomes zero. Values that the specification of the board's version
     does not know need a newer one, so the board is first brought to the newest that its major version allows, as the
     vendor's tools do.
 
+    :param keep: called with the 512 bytes as they are, before anything is written
     :raises UsageError: no such register, or a value that does not fit it
     :raises ProofError: the board does not read back as written
     :raises AccessError: the debugger cannot be reached, or its configuration is blank
@@ -127,6 +130,7 @@ def write(serial_number: str, values: Mapping[str, RegisterValue]) -> Written:
         changed = _differences(configuration, values)
         if not changed:
             return Written(previous, {})
+        keep(previous)
         with vendor_errors(serial_number):
             _update_specification(configuration)
             for name in changed:
