@@ -43,10 +43,9 @@ UDEV_RULES = "\n".join(
     for product in (PRODUCT_ID, UPGRADE_PRODUCT_ID)
 )
 
-# They report every failure twice, as an exception and as a log line; the exception is what gets shown.
+# Their failures come as exceptions and as log lines; without a log the lines would go to the terminal.
 for _library in ("pyedbglib", "pymcuprog", "pydebuggerconfig"):
     logging.getLogger(_library).addHandler(logging.NullHandler())
-    logging.getLogger(_library).setLevel(logging.CRITICAL)
 
 
 def list_debuggers() -> list[dict[str, Any]]:
