@@ -173,6 +173,11 @@ def test_too_large_certificates_are_refused():
         client_store.build(certificate(1, 6000), certificate(2, room - 5999))
 
 
+def test_certificates_that_would_have_the_same_name_are_refused():
+    with pytest.raises(UsageError, match="told apart"):
+        client_store.build(DEVICE, DEVICE)
+
+
 def flash_after(credentials: DeviceCredentials) -> bytes:
     """NOR flash: erasing sets whole sectors, programming clears bits and wraps inside its page."""
     flash = bytearray(0x100000)

@@ -9,15 +9,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtensionOID, NameOID
 
-from iotprovision.chips.compressed_certificate import (
-    VENDOR_ROOTS,
-    CompressedCertificate,
-    compress,
-    encode_dates,
-    rebuild,
-    signer_body,
-)
+from iotprovision.chips.compressed_certificate import CompressedCertificate, encode_dates
 from iotprovision.chips.ecc608 import Kind, coordinates, padded_public_key, unpadded_public_key
+from iotprovision.chips.factory_certificates import VENDOR_ROOTS, compress, rebuild, signer_body
 from iotprovision.errors import ProofError
 
 # A chip of the kind MAH4I as read out: its factory certificates end at the vendor's root.

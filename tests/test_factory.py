@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
-from iotprovision.chips.compressed_certificate import VENDOR_ROOTS, FactoryCertificates, rebuild
 from iotprovision.chips.ecc608 import Kind, coordinates, slot_size
+from iotprovision.chips.factory_certificates import VENDOR_ROOTS, FactoryCertificates, rebuild
 from iotprovision.errors import ProofError
 from iotprovision.simulator.factory import FactoryIdentity, factory_root, new_identity
 

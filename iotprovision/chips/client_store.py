@@ -70,6 +70,13 @@ def build(device: bytes, signer: bytes) -> bytes:
     :raises UsageError: they do not fit
     """
     certificates = [StoredFile(certificate_name(certificate), certificate) for certificate in (device, signer)]
+    names = {file.name for file in certificates}
+    if len(names) < len(certificates) or max(map(len, names)) >= NAME_SIZE:
+        raise UsageError(
+            "The certificates cannot be told apart in the Wi-Fi module",
+            "It calls them by their serial numbers, which must differ and have at most 21 bytes.",
+            "make a new signer CA",
+        )
     files = [*certificates, StoredFile(LIST_NAME, _list([file.name for file in certificates]))]
     directory = b""
     address = CLIENT_STORE.address + FILES_START

@@ -14,15 +14,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from iotprovision.chips.compressed_certificate import (
-    VENDOR_ROOTS,
-    CompressedCertificate,
-    FactoryRoot,
-    compress,
-    device_body,
-    encode_dates,
-    signer_body,
-)
+from iotprovision.chips.compressed_certificate import CompressedCertificate, encode_dates
 from iotprovision.chips.ecc608 import (
     DEVICE_CERTIFICATE_SLOT,
     DEVICE_KEY_SLOT,
@@ -37,6 +29,7 @@ from iotprovision.chips.ecc608 import (
     padded_public_key,
     slot_size,
 )
+from iotprovision.chips.factory_certificates import VENDOR_ROOTS, FactoryRoot, compress, device_body, signer_body
 from iotprovision.pki.key_files import KeyFiles
 from iotprovision.simulator.ecc608 import Ecc608
 from iotprovision.store import Store
