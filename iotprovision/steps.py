@@ -37,7 +37,8 @@ class Step(ABC):
     forcible = False
     """Whether ``--force`` applies the step even where it is in place."""
     unaskable = ""
-    """Why nothing can tell whether the step is in place. Its proof is then what ``apply`` returns."""
+    """Why nothing can tell whether the step is in place. It is then always applied, and ``apply`` raises where the
+    answer is no proof."""
 
     def prepare(self) -> None:  # noqa: B027 - most steps need no preparation
         """Read and build what can be read and built without changing anything; bad input ends the run here."""
@@ -113,12 +114,10 @@ def _make_true(step: Step, rules: Rules, observer: Observer) -> Record:
         observer.progress(step.title, done, total)
 
     before = Finding(State.UNKNOWN, step.unaskable) if step.unaskable else step.check(progress)
-    done, proof = "nothing", step.proof
+    done = "nothing"
     if not before.in_place or (rules.force and step.forcible):
         done = step.apply(progress)
-        if step.unaskable:
-            proof = done
-        else:
+        if not step.unaskable:
             after = step.check(progress)
             if not after.in_place:
                 raise ProofError(
@@ -127,7 +126,7 @@ def _make_true(step: Step, rules: Rules, observer: Observer) -> Record:
                     "run again; if it happens twice, the kit is at fault: the log file has what it answered",
                 )
     step.finish(in_place=True)
-    return _record(step, before, done, proof)
+    return _record(step, before, done, step.proof)
 
 
 def _look(step: Step, observer: Observer) -> Record:

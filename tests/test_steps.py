@@ -126,13 +126,15 @@ def test_an_unknown_state_is_shown_in_a_dry_run_with_its_reason() -> None:
     assert (record.state, record.found, record.done) == (State.UNKNOWN, "behind a door", "perhaps: would write it")
 
 
-def test_what_nothing_can_ask_is_proved_by_the_answer() -> None:
+def test_what_nothing_can_ask_is_applied_every_time() -> None:
     class Unaskable(Place):
         unaskable = "nobody tells"
 
     world: dict[str, int] = {}
     (record,) = perform(Unaskable(world, "a", 1))
-    assert (record.state, record.found, record.proof) == (State.UNKNOWN, "nobody tells", "wrote 1")
+    assert (record.state, record.found, record.done) == (State.UNKNOWN, "nobody tells", "wrote 1")
+    perform(Unaskable(world, "a", 1))
+    assert world == {"a": 1}
 
 
 def test_a_proof_looks_and_never_writes() -> None:

@@ -21,7 +21,7 @@ class FirstConnection(Step):
 
     title = "First connection"
     action = ACTION
-    proof = ""
+    proof = "the board wrote its shadow and read it back"
     would = "let the board power up and connect"
     unaskable = "seen only when the board powers up"
 
@@ -42,7 +42,7 @@ class FirstConnection(Step):
                 "run again with --force to write everything on the kit anew",
             )
         before = f"refused {_times(len(refusals))} ({refusals[0]}), then " if refusals else ""
-        return f"{before}accepted as {report['client_id']}; wrote its shadow and read it back"
+        return f"{before}accepted as {report['client_id']}"
 
 
 def _times(count: int) -> str:

@@ -243,7 +243,7 @@ class SlotsLocked(Step):
 
     title = "Slots 10 to 12 of the secure element locked"
     action = ACTION
-    proof = ""
+    proof = "the chip answered OK to each lock"
     would = "lock them; this cannot be undone"
     irreversible = True
     unaskable = "no command of the firmware tells"
@@ -257,4 +257,4 @@ class SlotsLocked(Step):
     def apply(self, progress: Progress) -> str:
         for slot in LOCKED_SLOTS:
             running_link(self._target).lock_slot(slot)
-        return "the chip answered OK to each lock: locked now, or before"
+        return "locked; one that was locked before stays as it was"

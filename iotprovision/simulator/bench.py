@@ -10,13 +10,17 @@ from types import TracebackType
 from typing import Any
 
 from iotprovision.cloud.aws.account import Account
-from iotprovision.simulator.host import KitProcess, attached, start_kits
+from iotprovision.simulator.host import attached, control, start_kits
 from iotprovision.simulator.kinds import SimulatedKitName
 from iotprovision.simulator.local_cloud import LocalCloud
+from iotprovision.simulator.usb_bus import Bus
 
 
 class SimulatedBench:
     """A context manager: inside it, this program's USB and serial ports are those of the simulated kit.
+
+    A kit that is being served from the folder already (``python -m iotprovision.simulator serve``) is used as it is, and
+    left running.
 
     :param folder: where kit and cloud keep their state
     :param kit_name: one of the simulated kits
@@ -29,7 +33,6 @@ class SimulatedBench:
         self._kit_name = SimulatedKitName.parse(kit_name)
         self._cloud = LocalCloud(folder / "cloud", profile)
         self._resources = contextlib.ExitStack()
-        self._kit: KitProcess | None = None
 
     def __enter__(self) -> SimulatedBench:
         with contextlib.ExitStack() as resources, ThreadPoolExecutor(1) as starter:
@@ -37,7 +40,8 @@ class SimulatedBench:
             cloud = starter.submit(self._cloud.start)
             resources.callback(self._cloud.stop)
             try:
-                self._kit = resources.enter_context(start_kits([self._kit_name], self._folder))
+                if not self._is_served():
+                    resources.enter_context(start_kits([self._kit_name], self._folder))
             finally:
                 cloud.result()
             resources.enter_context(attached(self._folder))
@@ -55,6 +59,9 @@ class SimulatedBench:
 
     def power_up(self) -> dict[str, Any]:
         """Let the board do its first power-up; see :class:`iotprovision.simulator.power_up.PowerUpReport`."""
-        assert self._kit is not None
-        report: dict[str, Any] = self._kit.power_up(asdict(self._cloud.address))
+        folder = self._folder / self._kit_name.text
+        report: dict[str, Any] = control(folder, "power up", cloud=asdict(self._cloud.address))
         return report
+
+    def _is_served(self) -> bool:
+        return any(kit["kit"] == self._kit_name.text for _, kit in Bus(self._folder).kits())
