@@ -69,8 +69,15 @@ class JitrStack:
         self._create() if stack is None else self._update(stack["StackId"])
 
     def _create(self) -> None:
-        answer = self.account.call("cloudformation", "CreateStack", TimeoutInMinutes=5, **self._request())
-        self._expect(answer["StackId"], {"CREATE_COMPLETE"}, "could not be created")
+        # Nothing is answered when another run was faster; then its stack is waited for.
+        answer = self.account.find(
+            "cloudformation",
+            "CreateStack",
+            lambda error: code(error) == "AlreadyExistsException",
+            TimeoutInMinutes=5,
+            **self._request(),
+        )
+        self._expect(answer["StackId"] if answer else STACK, {"CREATE_COMPLETE"}, "could not be created")
 
     def _update(self, stack_id: str) -> None:
         self.account.call("cloudformation", "UpdateStack", **self._request())

@@ -1,0 +1,193 @@
+"""The stack of just-in-time registration: made, kept, updated, mended, and left alone where it is not ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from iotprovision.cloud.aws import jitr_stack
+from iotprovision.cloud.aws.account import Account
+from iotprovision.cloud.aws.jitr_stack import JitrStack
+from iotprovision.cloud.aws.jitr_template import FUNCTION, RULE, STACK, TAG, template
+from iotprovision.errors import CloudDeniedError, CloudError
+from iotprovision.findings import State
+from iotprovision.simulator.local_cloud import LocalCloud
+
+BROKEN_RULE = {"RuleName": "broken", "TopicRulePayload": {"Sql": "nonsense", "Actions": []}}
+BROKEN = json.dumps({"Resources": {"Rule": {"Type": "AWS::IoT::TopicRule", "Properties": BROKEN_RULE}}})
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    with LocalCloud(tmp_path_factory.mktemp("cloud")) as cloud:
+        yield cloud
+
+
+def open_account(cloud: LocalCloud) -> Account:
+    return Account(endpoint_url=cloud.endpoint_url, config_file=cloud.config_file)
+
+
+@pytest.fixture
+def account(cloud: LocalCloud) -> Iterator[Account]:
+    """An account without the stack."""
+    account = open_account(cloud)
+    yield account
+    client = account.client("cloudformation")
+    client.delete_stack(StackName=STACK)
+    client.get_waiter("stack_delete_complete").wait(StackName=STACK, WaiterConfig={"Delay": 1})
+
+
+def make_stack(account: Account, body: str, tags: list[dict[str, str]]) -> None:
+    client = account.client("cloudformation")
+    client.create_stack(StackName=STACK, TemplateBody=body, Tags=tags, Capabilities=["CAPABILITY_IAM"])
+
+
+def settle(account: Account) -> str:
+    client = account.client("cloudformation")
+    while True:
+        status: str = client.describe_stacks(StackName=STACK)["Stacks"][0]["StackStatus"]
+        if not status.endswith("_IN_PROGRESS"):
+            return status
+
+
+def test_made_once_and_then_left_alone(cloud: LocalCloud, account: Account) -> None:
+    stack = JitrStack(account)
+    assert stack.state().state is State.MISSING
+    assert account.writes == []
+    stack.apply()
+    assert stack.state().in_place
+    second = open_account(cloud)
+    JitrStack(second).apply()
+    assert JitrStack(second).state().in_place
+    assert second.writes == []
+
+
+def test_a_changed_template_is_updated(account: Account) -> None:
+    JitrStack(account).apply()
+    client = account.client("cloudformation")
+    other = template().replace('"Timeout": 30', '"Timeout": 7')
+    client.update_stack(StackName=STACK, TemplateBody=other, Capabilities=["CAPABILITY_IAM"], Tags=[TAG])
+    assert settle(account) == "UPDATE_COMPLETE"
+    assert JitrStack(account).state().state is State.DIFFERENT
+    JitrStack(account).apply()
+    assert JitrStack(account).state().in_place
+    assert account.call("lambda", "GetFunctionConfiguration", FunctionName=FUNCTION)["Timeout"] == 30
+    assert settle(account) == "UPDATE_COMPLETE"
+
+
+@pytest.mark.parametrize(
+    "service, operation, parameters, words",
+    [
+        ("iot", "DisableTopicRule", {"ruleName": RULE}, "disabled"),
+        ("iot", "DeleteTopicRule", {"ruleName": RULE}, "rule iotprovision_jitr is gone"),
+        ("lambda", "DeleteFunction", {"FunctionName": FUNCTION}, "function iotprovision-jitr is gone"),
+    ],
+)
+def test_what_was_changed_by_hand_is_mended(
+    account: Account, service: str, operation: str, parameters: dict[str, Any], words: str
+) -> None:
+    stack = JitrStack(account)
+    stack.apply()
+    account.call(service, operation, **parameters)
+    finding = stack.state()
+    assert finding.state is State.DIFFERENT
+    assert words in finding.found
+    stack.apply()
+    assert stack.state().in_place
+
+
+def test_a_rule_that_may_not_run_the_function_any_more(account: Account) -> None:
+    stack = JitrStack(account)
+    stack.apply()
+    policy = json.loads(account.call("lambda", "GetPolicy", FunctionName=FUNCTION)["Policy"])
+    account.call("lambda", "RemovePermission", FunctionName=FUNCTION, StatementId=policy["Statement"][0]["Sid"])
+    assert "may not run" in stack.state().found
+    stack.apply()
+    assert stack.state().in_place
+
+
+def test_a_rule_that_runs_something_else(account: Account) -> None:
+    stack = JitrStack(account)
+    stack.apply()
+    rule = account.call("iot", "GetTopicRule", ruleName=RULE)["rule"]
+    action = {"lambda": {"functionArn": rule["actions"][0]["lambda"]["functionArn"] + "-other"}}
+    account.call("iot", "ReplaceTopicRule", ruleName=RULE, topicRulePayload={"sql": rule["sql"], "actions": [action]})
+    assert "does not run" in stack.state().found
+    stack.apply()
+    assert stack.state().in_place
+
+
+def test_a_failed_stack_of_ours_is_replaced(account: Account) -> None:
+    make_stack(account, BROKEN, [TAG])
+    assert settle(account) == "ROLLBACK_COMPLETE"
+    stack = JitrStack(account)
+    assert "ROLLBACK_COMPLETE" in stack.state().found
+    stack.apply()
+    assert stack.state().in_place
+
+
+def test_a_stack_of_someone_else_is_not_touched(account: Account) -> None:
+    make_stack(account, template(), [])
+    settle(account)
+    stack = JitrStack(account)
+    for attempt in (stack.state, stack.apply):
+        with pytest.raises(CloudError, match="in the way") as raised:
+            attempt()
+        assert f"aws cloudformation delete-stack --stack-name {STACK} --profile default" in str(raised.value)
+    assert [call.operation for call in account.writes] == ["CreateStack"]  # the one above
+
+
+def test_two_runs_at_the_same_time(cloud: LocalCloud, account: Account) -> None:
+    stacks = [JitrStack(open_account(cloud)) for _ in range(3)]
+    with ThreadPoolExecutor() as pool:
+        for result in [pool.submit(stack.apply) for stack in stacks]:
+            result.result()
+    assert all(stack.state().in_place for stack in stacks)
+
+
+def test_a_failure_is_explained_with_its_first_cause(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jitr_stack, "template", lambda: BROKEN)
+    with pytest.raises(CloudError) as raised:
+        JitrStack(account).apply()
+    text = str(raised.value)
+    assert "could not be created (ROLLBACK_COMPLETE)" in text
+    assert "Rule: Rule SQL must be of the form" in text
+
+
+def test_a_user_without_the_right(cloud: LocalCloud, account: Account, tmp_path: Path) -> None:
+    account.call("iam", "CreateUser", UserName="reader")
+    statement = {"Effect": "Allow", "Action": "cloudformation:Describe*", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    account.call("iam", "PutUserPolicy", UserName="reader", PolicyName="look", PolicyDocument=document)
+    key = account.call("iam", "CreateAccessKey", UserName="reader")["AccessKey"]
+    file = tmp_path / "config"
+    file.write_text(
+        "[default]\nregion=us-east-1\n"
+        f"aws_access_key_id={key['AccessKeyId']}\naws_secret_access_key={key['SecretAccessKey']}\n"
+    )
+    stack = JitrStack(Account(endpoint_url=cloud.endpoint_url, config_file=file))
+    with pytest.raises(CloudDeniedError, match="cloudformation:CreateStack"):
+        stack.apply()
+
+
+def test_no_right_is_for_everything() -> None:
+    role = json.loads(template())["Resources"]["Role"]["Properties"]
+    for policy in role["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            assert all(":" in action and not action.endswith("*") for action in statement["Action"])
+            assert all(resource["Fn::Sub"].startswith("arn:") for resource in statement["Resource"])
+    assert "ManagedPolicyArns" not in role
+
+
+def test_only_the_rule_of_this_account_may_run_the_function(account: Account) -> None:
+    JitrStack(account).apply()
+    (statement,) = json.loads(account.call("lambda", "GetPolicy", FunctionName=FUNCTION)["Policy"])["Statement"]
+    rule = account.call("iot", "GetTopicRule", ruleName=RULE)["ruleArn"]
+    assert statement["Principal"] == {"Service": "iot.amazonaws.com"}
+    assert rule in json.dumps(statement["Condition"])
+    assert account.identity()["Account"] in json.dumps(statement["Condition"])
