@@ -126,7 +126,32 @@ def test_a_lost_character_costs_a_second_try_and_no_more() -> None:
     demo = Demo()
     demo.lose = 1
     assert demo.console().version() == "4.1.2"
-    assert demo.lines == [b"ersion", b"version"]
+    assert demo.lines == [b"ersion", b"", b"version"]
+
+
+def test_a_line_cut_short_in_the_receive_ring_is_not_mixed_with_the_next() -> None:
+    demo = Demo()
+    network = WifiNetwork("lab-ap", "correct horse")
+    receive = demo.port.answer
+
+    def cut_once(data: bytes) -> bytes:
+        demo.port.answer = receive
+        return receive(data[:12])
+
+    demo.port.answer = cut_once
+    demo.console().set_wifi(network)
+    assert demo.lines[-1] == b"wifi lab-ap,correct horse,2"
+    assert demo.lines[0] == b"wifi lab-ap,"
+    assert demo.port.now < 10
+
+
+def test_a_late_answer_is_not_taken_for_that_of_the_next_question() -> None:
+    demo = Demo()
+    console_ = demo.console()
+    demo.deaf_until = 5.0
+    demo.port.deliver(b"v4.1.2\r\n\x04", after=4.9)
+    assert console_.version() == "4.1.2"
+    assert console_.thing() == THING.decode()
 
 
 def test_a_demo_without_the_command() -> None:

@@ -115,7 +115,7 @@ class ProvisioningLink:
         raise SerialLinkError(
             f"The kit's provisioning firmware does not answer on {self._line.name}",
             shown(bytes(received)),
-            "reset the kit and try again; if the debugger says another program holds the port, close that program",
+            "close other programs that use the port; unplug the kit, plug it in and run the command again",
         )
 
     def target_was_reset(self) -> None:
