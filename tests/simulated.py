@@ -1,10 +1,10 @@
 """Simulated kits for tests: real processes, on the bus of the test's own process or of programs that it starts.
 
-    with kits_on_the_bus(tmp_path, "avr-iot-wa") as kits:
-        serial_number = kits.kits[0].serial_number
-        ...  # pymcuprog, pydebuggerconfig and pyserial of this process see the kit and no other
-        kits.faults(target_locked=True)
-        kits.meters()["hid_transactions"]
+with kits_on_the_bus(tmp_path, "avr-iot-wa") as kits:
+    serial_number = kits.kits[0].serial_number
+    ...  # pymcuprog, pydebuggerconfig and pyserial of this process see the kit and no other
+    kits.faults(target_locked=True)
+    kits.meters()["hid_transactions"]
 """
 
 import subprocess
@@ -22,9 +22,7 @@ EVENT_TIMEOUT = 10.0
 
 
 @contextmanager
-def kits_on_the_bus(
-    state_folder: Path, *names: str, debugger_version: str | None = None
-) -> Iterator[KitProcess]:
+def kits_on_the_bus(state_folder: Path, *names: str, debugger_version: str | None = None) -> Iterator[KitProcess]:
     """Kits in a process of their own, which the libraries of this process see; stopped at the end."""
     wanted = [SimulatedKitName.parse(name) for name in names or ("avr-iot-wa",)]
     with start_kits(wanted, state_folder, debugger_version) as kits, attached(state_folder):

@@ -66,26 +66,4 @@ class Microcontroller(Protocol):
         """Halt for good and free threads."""
 
 
-Mcu = Microcontroller
-McuFactory = Callable[[Board, Callable[[bytes], None]], Microcontroller]
-
-
-class SilentMcu:
-    """A microcontroller that executes nothing: it takes every byte and never answers."""
-
-    baud_rate: int | None = None
-
-    def __init__(self, board: Board, transmit: Callable[[bytes], None]) -> None:
-        pass
-
-    def start(self) -> None:
-        pass
-
-    def stop(self) -> None:
-        pass
-
-    def receive(self, data: bytes) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
+MicrocontrollerFactory = Callable[[Board, Callable[[bytes], None]], Microcontroller]

@@ -17,11 +17,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from iotprovision.errors import AccessError, KitNotFoundError, ProvisioningError, UsageError
 from iotprovision.simulator.kinds import SimulatedKitName
 from iotprovision.simulator.usb_bus import Bus, KitConnection, Replacement
+
+if TYPE_CHECKING:
+    from iotprovision.simulator.power_up import CloudAddress, PowerUpReport
 
 STOP_TIMEOUT = 15.0  # seconds: a kit saves 1 MiB and ends its threads
 
@@ -103,12 +106,10 @@ class KitProcess:
         """Put the kit's cable back."""
         self.control("plug in", kit)
 
-    def power_up(self, cloud: Any, kit: str | None = None) -> dict[str, Any]:
-        """The first power-up of the board: what came of it, a ``power_up.PowerUpReport``.
-
-        :param cloud: the fields of :class:`~iotprovision.simulator.power_up.CloudAddress`
-        """
-        report: dict[str, Any] = self.control("power up", kit, cloud=cloud)
+    def power_up(self, cloud: CloudAddress, kit: str | None = None) -> PowerUpReport:
+        """The first power-up of the board: see :func:`iotprovision.simulator.power_up.first_power_up`."""
+        values = {"ports": dict(cloud.ports), "certificate_authority_file": cloud.certificate_authority_file}
+        report: PowerUpReport = self.control("power up", kit, cloud=values)
         return report
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import select
 import sys
+import time
 from typing import Any
 
 CHUNK = 4096
 POLL_INTERVAL = 0.02  # where the system cannot tell when somebody opens a terminal: how often to look
+LONGEST_WAIT = 0.2  # for a program to read what it has been given
 
 
 class PseudoTerminal:
@@ -96,6 +98,24 @@ class PseudoTerminal:
             except OSError:
                 return
             del self.pending[:written]
+
+    def wait_until_read(self) -> None:
+        """Let the program take what it has been given: closing would throw that away."""
+        if sys.platform == "win32":
+            return
+        import array
+        import fcntl
+        import termios
+
+        slave = os.open(self.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        try:
+            unread = array.array("i", [1])
+            deadline = time.monotonic() + LONGEST_WAIT
+            while unread[0] and time.monotonic() < deadline:
+                fcntl.ioctl(slave, termios.FIONREAD, unread)
+                time.sleep(LONGEST_WAIT / 100)
+        finally:
+            os.close(slave)
 
     def close(self) -> None:
         """Hang up: who has the terminal open finds it gone."""

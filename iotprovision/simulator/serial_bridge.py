@@ -99,7 +99,8 @@ class SerialBridge:
                 self._turn()
         finally:
             self._drop_client()
-            self._drop_terminal()
+            if self._terminal is not None:
+                self._drop_terminal(self._terminal)
             self._selector.close()
             for end in (self._listener, self._wake_sender, self._wake_receiver):
                 end.close()
@@ -188,6 +189,8 @@ class SerialBridge:
                 terminal.pending += data[: MAXIMUM_PENDING - len(terminal.pending)]
             if dropped:
                 self._flush()
+                if terminal is not None:
+                    terminal.wait_until_read()
                 self._lose_port()
                 return
 
@@ -222,10 +225,11 @@ class SerialBridge:
     def _lose_port(self) -> None:
         self._output.clear()
         self._drop_client()
-        if self._terminal is not None and self._terminal.is_open():
-            self._drop_terminal()
-            self._terminal = pseudo_terminal_or_none()
+        lost = self._terminal
+        if lost is not None and lost.is_open():
+            self._terminal = pseudo_terminal_or_none()  # before the other goes: who has lost that may ask for this
             self._watch_terminal()
+            self._drop_terminal(lost)
 
     def _drop_client(self) -> None:
         if self._client is not None:
@@ -238,12 +242,10 @@ class SerialBridge:
         if self._terminal is not None and self._terminal.events is not None:
             self._selector.register(self._terminal.events, selectors.EVENT_READ)
 
-    def _drop_terminal(self) -> None:
-        if self._terminal is not None:
-            if self._terminal.events is not None:
-                self._selector.unregister(self._terminal.events)
-            self._terminal.close()
-            self._terminal = None
+    def _drop_terminal(self, terminal: PseudoTerminal) -> None:
+        if terminal.events is not None:
+            self._selector.unregister(terminal.events)
+        terminal.close()
 
 
 def garbled(data: bytes) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 
 from iotprovision.errors import UsageError
 from iotprovision.simulator import nedbg
-from iotprovision.simulator.board import Board, McuFactory, SilentMcu
+from iotprovision.simulator.board import Board, MicrocontrollerFactory
 from iotprovision.simulator.drive import write_drive
 from iotprovision.simulator.kinds import SimulatedKitName
 from iotprovision.simulator.nedbg import Nedbg
@@ -29,16 +29,14 @@ class OpenFailed(Exception):  # noqa: N818
     """The HID is open already, or access is denied."""
 
 
-def microcontroller_factory(name: SimulatedKitName) -> McuFactory:
+def microcontroller_factory(name: SimulatedKitName) -> MicrocontrollerFactory:
     """What stands for the MCU of this kit.
 
     :raises UsageError: it is to be emulated, and the emulator is not installed
     """
     if not name.emulated:
-        try:
-            from iotprovision.simulator.modelled_mcu import ModelledMcu
-        except ModuleNotFoundError:
-            return SilentMcu
+        from iotprovision.simulator.modelled_mcu import ModelledMcu
+
         return ModelledMcu
     try:
         from iotprovision.simulator.emulated_avr import EmulatedAvr
@@ -57,7 +55,7 @@ class SimulatedKit:
     :param make_microcontroller: called once with the board and where its UART goes
     """
 
-    def __init__(self, state: KitState, make_microcontroller: McuFactory) -> None:
+    def __init__(self, state: KitState, make_microcontroller: MicrocontrollerFactory) -> None:
         self.state = state
         self.lock = threading.RLock()
         self._owner: object | None = None
