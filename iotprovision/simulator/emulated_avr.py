@@ -15,8 +15,9 @@ logger = logging.getLogger(__name__)
 SLICE = 0.002
 # The demo applications answer only about 4.2 s after reset; nothing may happen on the UART in between.
 START_TIME = 6.0
-# The firmware of the kits answers within 0.4 s; quiet for longer than this, it waits for the host.
-QUIET_TIME = 1.0
+# The provisioning firmware answers within 0.4 s, the demo within 2 s while it starts its Wi-Fi module anew; quiet for
+# longer than this, it waits for the host.
+QUIET_TIME = 3.0
 # A slice takes a few milliseconds; a stop that takes longer than this is a bug, not a slow machine.
 STOP_TIMEOUT = 30.0
 
