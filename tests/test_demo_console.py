@@ -7,7 +7,11 @@ import traceback
 import pytest
 from serial_peer import MemoryPort
 
+from iotprovision.chips.winc_flash import THING_NAME
 from iotprovision.errors import ChipRefusedError, SerialLinkError, UsageError
+from iotprovision.simulator.demo_firmware import DemoFirmware, WifiCredentials
+from iotprovision.simulator.ecc608 import Ecc608
+from iotprovision.simulator.winc1510 import Winc1510
 from iotprovision.wire import console
 from iotprovision.wire.console import DemoConsole
 from iotprovision.wire.wifi_network import WifiNetwork
@@ -186,6 +190,36 @@ def test_the_passphrase_is_in_no_error(answer: bytes) -> None:
         demo.console().set_wifi(WifiNetwork("lab-ap", secret))
     assert failure.type is (ChipRefusedError if answer == WIFI_ERROR else SerialLinkError)
     assert secret not in "".join(traceback.format_exception(failure.value)) + repr(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("network", "credentials"),
+    [
+        (WifiNetwork("lab-ap", "correct horse"), WifiCredentials(b"lab-ap", b"correct horse", 2)),
+        (WifiNetwork("lab-ap", "29 pass words"), WifiCredentials(b"lab-ap", b"29 pass words", 2)),
+        (WifiNetwork("n" * 32, "p" * 59), WifiCredentials(b"n" * 32, b"p" * 59, 2)),
+        (WifiNetwork("a", "ab" * 32), WifiCredentials(b"a", b"ab" * 32, 2)),
+        (
+            WifiNetwork("Büro", "Grüße aus Trondheim"),
+            WifiCredentials("Büro".encode(), "Grüße aus Trondheim".encode(), 2),
+        ),
+        (WifiNetwork("two words", security="open"), WifiCredentials(b"two words", b"", 1)),
+        (WifiNetwork("12345", security="open"), WifiCredentials(b"12345", b"", 1)),
+    ],
+)
+def test_the_simulated_demo_gets_what_was_asked_for(network: WifiNetwork, credentials: WifiCredentials) -> None:
+    secure_element, wifi_module = Ecc608(), Winc1510()
+    wifi_module.flash[THING_NAME.address : THING_NAME.address + 41] = THING + b"\0"
+    firmware = DemoFirmware(secure_element, wifi_module)
+    port = MemoryPort(firmware.receive)
+    port.deliver(firmware.start(), after=0.6)
+    console_ = DemoConsole(port.line(), lambda seconds: None)
+    console_.wait_ready()
+    assert console_.version() == "4.1.2"
+    assert console_.thing() == THING.decode()
+    assert console_.device() == secure_element.serial_number
+    console_.set_wifi(network)
+    assert firmware.credentials == credentials
 
 
 # --- networks

@@ -19,7 +19,7 @@ READY_TIMEOUT = 20.0
 # The list of commands takes 0.3 s at 9600 baud; while the application is busy it may come this much later.
 WAKE_INTERVAL = 2.0
 # Answers take up to 2 s while the application starts its Wi-Fi module anew, and just then a line may be lost.
-ANSWER_TIMEOUT = 3.0
+ANSWER_TIMEOUT = 5.0
 ATTEMPTS = 3
 # Log lines come in bursts; between two bytes of one burst there is 1 ms.
 QUIET = 0.1
