@@ -144,6 +144,20 @@ def test_a_configuration_that_is_no_configuration(tmp_path: Path) -> None:
         Account(config_file=config(tmp_path, "region=us-east-1\n[default\n"))
 
 
+@pytest.mark.parametrize("region", ["us_east_1!", "-"])
+def test_a_region_that_cannot_be(tmp_path: Path, region: str) -> None:
+    keys = "aws_access_key_id=AKIAIOSFODNN7EXAMPLE\naws_secret_access_key=secret\n"
+    account = Account(config_file=config(tmp_path, f"[default]\nregion={region}\n{keys}"))
+    with pytest.raises(UsageError, match="no usable region"):
+        account.identity()
+
+
+def test_a_profile_that_leans_on_one_that_is_missing(tmp_path: Path) -> None:
+    role = "role_arn=arn:aws:iam::111122223333:role/work\nsource_profile=missing\n"
+    with pytest.raises(UsageError, match="cannot be used"):
+        Account(config_file=config(tmp_path, f"[default]\nregion=us-east-1\n{role}"))
+
+
 def test_a_refusal_names_action_and_profile(account: Account, cloud: LocalCloud, tmp_path: Path) -> None:
     reader = user_with(account, cloud, tmp_path, "reader", "iot:DescribeEndpoint")
     assert reader.iot_endpoint() == account.iot_endpoint()

@@ -45,13 +45,14 @@ def main() -> int:
     except Timeout:
         return EXIT_LOCKED
     with lock:
-        os.ftruncate(2, 0)  # the log is ours now
+        with suppress(OSError):
+            os.ftruncate(2, 0)  # the log is ours now
         http, mqtt = _loopback_socket(), _loopback_socket()
         os.environ["GATEWAY_PORT"] = str(http.getsockname()[1])
         os.environ["IOT_MTLS_PORT"] = str(mqtt.getsockname()[1])
         _listen_on_loopback_only(mqtt)
         _authorize_policies_on_their_target()
-        asyncio.run(_serve(http, mqtt, answer))
+        asyncio.run(_serve(http, mqtt.getsockname()[1], answer))
     return 0
 
 
@@ -93,7 +94,7 @@ def _authorize_policies_on_their_target() -> None:
     actions.extract_resource_arn = extract_resource_arn
 
 
-async def _serve(http: socket.socket, mqtt: socket.socket, answer: Any) -> None:
+async def _serve(http: socket.socket, mqtt_port: int, answer: Any) -> None:
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
 
@@ -105,40 +106,42 @@ async def _serve(http: socket.socket, mqtt: socket.socket, answer: Any) -> None:
     if sys.platform != "win32":
         loop.add_signal_handler(signal.SIGTERM, stop.set)
     config = Config()
-    config.bind = [f"fd://{http.fileno()}"]
+    http_port = http.getsockname()[1]
+    config.bind = [f"fd://{http.detach()}"]
     config.graceful_timeout = GRACEFUL_TIMEOUT
     config.accesslog = None
     server = asyncio.create_task(serve(app, config, shutdown_trigger=stop.wait))
-    announcement = asyncio.create_task(_announce(http, mqtt, answer))
+    announcement = asyncio.create_task(_announce(http_port, mqtt_port, answer))
     await asyncio.wait({server, announcement}, return_when=asyncio.FIRST_COMPLETED)
+    if announcement.done() and announcement.exception():
+        stop.set()
     await server
     announcement.cancel()
 
 
 def _wait_for_the_owner(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    while sys.stdin.buffer.read(1):
+    while os.read(0, 1):
         pass
     loop.call_soon_threadsafe(stop.set)
 
 
-async def _announce(http: socket.socket, mqtt: socket.socket, answer: Any) -> None:
+async def _announce(http_port: int, mqtt_port: int, answer: Any) -> None:
     """Wait until HTTP and MQTT answer, then tell the owner the ports and the authority of the server certificate."""
-    port = http.getsockname()[1]
     while True:
         try:
-            status, _ = await _get(port, "/_ministack/ready")
+            status, _ = await _get(http_port, "/_ministack/ready")
             if status == 200:
                 break
         except OSError:
             pass
         await asyncio.sleep(READY_POLL)
-    status, authority = await _get(port, "/_ministack/iot/ca.pem")
+    status, authority = await _get(http_port, "/_ministack/iot/ca.pem")
     answer.write(
         json.dumps(
             {
                 "process": os.getpid(),
-                "http_port": port,
-                "mqtt_port": mqtt.getsockname()[1],
+                "http_port": http_port,
+                "mqtt_port": mqtt_port,
                 "certificate_authority": authority.decode("ascii") if status == 200 else "",
             }
         )

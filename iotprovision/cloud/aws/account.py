@@ -1,7 +1,7 @@
 """One AWS account, reached with one named profile: every call of a run goes through here.
 
-Nothing but the named profile decides who calls and where: not the credentials of the environment, not another
-profile, not the identity of the machine the tool runs on.
+Nothing but the named profile decides who calls: not the credentials of the environment, not another profile, not the
+identity of the machine the tool runs on.
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ class Account:
         except exceptions.PartialCredentialsError as error:
             raise self._incomplete("credentials", str(error)) from error
         except (exceptions.BotoCoreError, exceptions.ClientError) as error:
-            raise explain(error, "sts:AssumeRole", "", self.profile) from error
+            raise explain(error, "credentials", "", self.profile) from error
         if credentials is None:
             raise self._incomplete("credentials", "Only the profile is asked, neither the environment nor the machine.")
         core.register("before-call", self._count)

@@ -6,7 +6,7 @@ import re
 
 from botocore import exceptions
 
-from iotprovision.errors import CloudDeniedError, CloudError, ProvisioningError
+from iotprovision.errors import CloudDeniedError, CloudError, ProvisioningError, UsageError
 
 DENIED = {
     "AccessDenied",
@@ -47,7 +47,7 @@ _NO_CREDENTIALS = (
     exceptions.NoAuthTokenError,
     exceptions.TokenRetrievalError,
     exceptions.SSOError,
-    exceptions.LoginError,
+    *([exceptions.LoginError] if hasattr(exceptions, "LoginError") else []),  # "aws login", botocore of 2025
 )
 _UNREACHABLE = (exceptions.ConnectionError, exceptions.HTTPClientError)
 _RESOURCE = re.compile(r"on resource: (\S+)")
@@ -71,6 +71,16 @@ def explain(error: Exception, action: str, resource: str, profile: str) -> Provi
     if isinstance(error, _NO_CREDENTIALS):
         return CloudDeniedError(
             f"The credentials of the AWS profile {profile!r} cannot be used", str(error), _renew(profile)
+        )
+    if isinstance(error, (exceptions.InvalidConfigError, exceptions.UnknownCredentialError)):
+        return UsageError(
+            f"The AWS profile {profile!r} cannot be used", str(error), f"aws configure --profile {profile}"
+        )
+    if isinstance(error, (exceptions.InvalidRegionError, exceptions.NoRegionError)):
+        return UsageError(
+            f"The AWS profile {profile!r} has no usable region",
+            str(error),
+            f"aws configure set region REGION --profile {profile}",
         )
     if isinstance(error, _UNREACHABLE):
         return CloudError(
