@@ -31,6 +31,9 @@ class WifiSet(Step):
         self._target = target
         self._network = network
 
+    def prepare(self) -> None:
+        self._target.check_port()
+
     def check(self, progress: Progress) -> Finding:
         return Finding(State.UNKNOWN, self.unaskable)
 

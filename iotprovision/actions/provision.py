@@ -49,6 +49,10 @@ class ProvisioningFirmware(ImageInFlash):
     title = "Provisioning firmware"
     action = ACTION
 
+    def prepare(self) -> None:
+        super().prepare()
+        self._target.check_port()
+
     def finish(self, in_place: bool) -> None:
         if in_place:
             self._target.start_provisioning()

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 # A port vanishes while a debugger starts anew, and some systems probe every new port for a modem.
 PORT_WAIT = 10.0
+# Long enough for a port that another run is just closing; a person waits for this one.
+PROBE_WAIT = 2.0
 
 
 class Target:
@@ -53,6 +55,15 @@ class Target:
                 self.start()
             elif unfinished:
                 reset_target(self._kit.serial_number, self._kit.mcu)
+
+    def check_port(self) -> None:
+        """Make sure that the serial port can be opened, before anything is done that needs it later.
+
+        :raises SerialLinkError: it is absent, or held by another program
+        :raises AccessError: this user may not open it
+        """
+        if self._line is None:
+            open_port(self._port(), BAUD_RATE, wait=PROBE_WAIT).close()
 
     def first_difference(self, image: HexImage, progress: Progress) -> Difference | None:
         """The first place where flash or fuses hold something else than the image. Stops the MCU."""
