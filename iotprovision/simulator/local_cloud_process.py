@@ -51,7 +51,7 @@ def main() -> int:
         os.environ["GATEWAY_PORT"] = str(http.getsockname()[1])
         os.environ["IOT_MTLS_PORT"] = str(mqtt.getsockname()[1])
         _listen_on_loopback_only(mqtt)
-        _authorize_policies_on_their_target()
+        _authorize_on_named_resources()
         asyncio.run(_serve(http, mqtt.getsockname()[1], answer))
     return 0
 
@@ -80,16 +80,24 @@ def _listen_on_loopback_only(mqtt: socket.socket) -> None:
     asyncio.BaseEventLoop.create_server = create_server  # type: ignore[method-assign,assignment]
 
 
-def _authorize_policies_on_their_target() -> None:
-    """AWS checks iot:AttachPolicy on the certificate that the policy goes to; ministack 1.5.33 only knows ``*``."""
+def _authorize_on_named_resources() -> None:
+    """AWS checks iot:AttachPolicy on the certificate that the policy goes to, and calls on a CA certificate on that.
+
+    ministack 1.5.33 checks both on ``*``, so that a role which names its resources would be refused.
+    """
     actions: Any = importlib.import_module("ministack.core.iam_actions")
     original = actions.extract_resource_arn
 
-    def extract_resource_arn(service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any) -> Any:
+    def extract_resource_arn(
+        service: str, method: str, path: str, headers: Any, body: bytes, query: Any, region: str, account: str
+    ) -> Any:
+        _, _, name = path.partition("/cacertificate/")
+        if service == "iot" and name:
+            return f"arn:aws:iot:{region}:{account}:cacert/{name}"
         if service == "iot" and method == "PUT" and path.startswith("/target-policies/"):
             with suppress(ValueError, KeyError, TypeError):
                 return json.loads(body)["target"]
-        return original(service, method, path, headers, body, *rest)
+        return original(service, method, path, headers, body, query, region, account)
 
     actions.extract_resource_arn = extract_resource_arn
 

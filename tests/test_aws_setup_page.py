@@ -1,0 +1,85 @@
+"""The rights in docs/aws-setup.md are enough for a run, and each is one that AWS has."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from certificate_chain import Signer, id_of, new_key, thing_of
+
+from iotprovision.cloud.aws.account import Account
+from iotprovision.cloud.aws.device_registration import DeviceRegistration
+from iotprovision.cloud.aws.jitr_stack import JitrStack
+from iotprovision.cloud.aws.jitr_template import FUNCTION, RULE, STACK
+from iotprovision.cloud.aws.signer_registration import SignerRegistration
+from iotprovision.simulator.local_cloud import LocalCloud
+
+PAGE = (Path(__file__).parent.parent / "docs" / "aws-setup.md").read_text(encoding="utf-8")
+# Rights that are no operation of the API: AWS checks them inside another one.
+NO_OPERATION = {"iam:PassRole", "cloudformation:TagResource"}
+
+
+def policy() -> str:
+    (text,) = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+    return text.replace("REGION", "us-east-1").replace("ACCOUNT", "111122223333")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    with LocalCloud(tmp_path_factory.mktemp("cloud")) as cloud:
+        yield Account(endpoint_url=cloud.endpoint_url, config_file=cloud.config_file)
+
+
+def test_the_rights_are_enough(root: Account, tmp_path: Path) -> None:
+    root.call("iam", "CreateUser", UserName="work")
+    root.call("iam", "PutUserPolicy", UserName="work", PolicyName="iotprovision", PolicyDocument=policy())
+    key = root.call("iam", "CreateAccessKey", UserName="work")["AccessKey"]
+    file = tmp_path / "config"
+    file.write_text(
+        "[profile work]\nregion=us-east-1\n"
+        f"aws_access_key_id={key['AccessKeyId']}\naws_secret_access_key={key['SecretAccessKey']}\n"
+    )
+    account = Account("work", endpoint_url=root.endpoint_url, config_file=file)
+    account.identity()
+    account.iot_endpoint()
+    stack, signer = JitrStack(account), Signer()
+    stack.apply()
+    assert stack.state().in_place
+    root.call("iot", "DisableTopicRule", ruleName=RULE)
+    stack.apply()  # replaces it, so that deleting is tried too
+    assert stack.state().in_place
+    other = json.dumps({**template_of(root), "Description": "another"})
+    root.call("cloudformation", "UpdateStack", StackName=STACK, TemplateBody=other, Capabilities=["CAPABILITY_IAM"])
+    stack.apply()
+    assert stack.state().in_place
+    registration = SignerRegistration(account, signer.certificate, signer.verification)
+    registration.apply()
+    root.call("iot", "UpdateCACertificate", certificateId=id_of(signer.certificate), newStatus="INACTIVE")
+    registration.apply()
+    assert registration.state().in_place
+    device = new_key().public_key()
+    assert not DeviceRegistration(account, signer.issue(device), thing_of(device)).state().in_place
+
+
+def template_of(account: Account) -> dict[str, Any]:
+    body: dict[str, Any] = account.call("cloudformation", "GetTemplate", StackName=STACK)["TemplateBody"]
+    return body
+
+
+def test_every_right_exists() -> None:
+    session = boto3.Session(region_name="us-east-1")
+    for statement in json.loads(policy())["Statement"]:
+        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        for service, _, operation in (action.partition(":") for action in actions):
+            operations = session.client(service).meta.service_model.operation_names
+            assert operation in operations or f"{service}:{operation}" in NO_OPERATION, f"{service}:{operation}"
+
+
+def test_names_on_the_page_are_those_of_the_stack() -> None:
+    for name in (STACK, FUNCTION, RULE, "iotprovision-device-v1"):
+        assert f"`{name}`" in PAGE
