@@ -181,12 +181,16 @@ class WifiModuleDriver:
         self._run(winc1510.FAST_READ, address, count=length)
         return self._module.read_memory(self._BUFFER, length)
 
-    def write(self, address: int, data: bytes) -> None:
-        """Program bytes, page by page; the address wraps at 32 bits."""
+    def write(self, address: int, data: bytes, behind: bytes = b"") -> None:
+        """Program bytes, page by page; the address wraps at 32 bits.
+
+        :param behind: the byte that lies behind the data in the firmware's memory: the driver never transfers a single
+            byte, it takes the next one along, into a buffer that a later read may show
+        """
         self._check_present()
         while data:
             size = min(len(data), PAGE - address % PAGE)
-            self._module.write_memory(self._BUFFER, data[:size])
+            self._module.write_memory(self._BUFFER, (data + behind)[: max(size, 2)])
             self._run(winc1510.WRITE_ENABLE, None)
             self._run(winc1510.PROGRAM, address, program_size=size)
             self._run(winc1510.WRITE_DISABLE, None)

@@ -306,5 +306,5 @@ class ProvisioningCommands:
         if blob_length != 2 * length:
             raise _CommandError(ARGUMENT_VALUE)
         self._decode(blob_length)
-        self._wifi_module.write(address, bytes(self.buffer[:length]))
+        self._wifi_module.write(address, bytes(self.buffer[:length]), bytes(self.buffer[length : length + 1]))
         return 0
