@@ -218,7 +218,7 @@ class Run:
             steps += method.certs(account)
         if work:
             if account and "provision" in actions:
-                steps += method.provision(account, work)
+                steps += method.provision(account, work, authority_is_coming="certs" in actions)
             if "links" in actions:
                 steps += method.links(work, certificate_is_coming="provision" in actions)
             if "application" in actions:

@@ -45,7 +45,9 @@ class ProvisioningError(Exception):
     def __str__(self) -> str:
         lines = [self.what]
         lines += [f"  {line}" for line in self.why.splitlines()]
-        lines += [f"  {'Try: ' if number == 0 else '     '}{line}" for number, line in enumerate(self.hint.splitlines())]
+        lines += [
+            f"  {'Try: ' if number == 0 else '     '}{line}" for number, line in enumerate(self.hint.splitlines())
+        ]
         return "\n".join(lines)
 
 

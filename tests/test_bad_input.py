@@ -253,6 +253,16 @@ def with_authority(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
+def test_provision_without_an_authority(home: Path) -> None:
+    with unchanged(home):
+        refused(run_tool(home, *JOB, "provision"), ExitCode.STORE, "certs")
+
+
+def test_links_without_a_device_certificate(home: Path) -> None:
+    with unchanged(home):
+        refused(run_tool(home, *JOB, "links"), ExitCode.STORE, "provision")
+
+
 def test_wrong_passphrase(with_authority: Path) -> None:
     with unchanged(with_authority):
         outcome = run_tool(with_authority, *JOB, variables={"IOTPROVISION_CA_PASSPHRASE": "open barley"})

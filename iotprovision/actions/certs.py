@@ -59,8 +59,11 @@ class AuthorityInStore(Step):
         self._authority.state()
 
     def check(self, progress: Progress) -> Finding:
-        if self._authority.state() is not AuthorityState.COMPLETE:
+        state = self._authority.state()
+        if state is AuthorityState.MISSING:
             return Finding(State.MISSING, "none in the store")
+        if state is AuthorityState.UNFINISHED:
+            return Finding(State.DIFFERENT, "begun by a run that was broken off", "both")
         return Finding(State.IN_PLACE, f"{_name(self._authority.root)}, {_name(self._authority.signer)}")
 
     def apply(self, progress: Progress) -> str:

@@ -108,14 +108,17 @@ class DeviceCertificate(Step):
     would = "have the secure element sign a request and issue a certificate for it"
     forcible = True
 
-    def __init__(self, target: Target, identity: DeviceIdentity, authority: Authority) -> None:
+    def __init__(
+        self, target: Target, identity: DeviceIdentity, authority: Authority, authority_is_coming: bool
+    ) -> None:
         self._target = target
         self._identity = identity
         self._authority = authority
+        self._authority_is_coming = authority_is_coming
 
     def prepare(self) -> None:
-        """A passphrase that does not open the signer's key is found before the kit is touched."""
-        if self._authority.state() is AuthorityState.COMPLETE:
+        """A signer that is missing, or whose key cannot be opened, is found before the kit is touched."""
+        if self._authority.state() is AuthorityState.COMPLETE or not self._authority_is_coming:
             _ = self._authority.signer_key
 
     def check(self, progress: Progress) -> Finding:

@@ -29,11 +29,11 @@ def certs(account: AccountWork) -> list[Step]:
     ]
 
 
-def provision(account: AccountWork, work: KitWork) -> list[Step]:
+def provision(account: AccountWork, work: KitWork, authority_is_coming: bool) -> list[Step]:
     """The lock comes after the read-back of what it freezes."""
     return [
         _provisioning_firmware(work),
-        *_credentials(account, work),
+        *_credentials(account, work, authority_is_coming),
         *([SlotsLocked(work.target)] if work.lock else []),
     ]
 
@@ -58,7 +58,7 @@ def proofs(account: AccountWork | None, work: KitWork, actions: Collection[str])
     steps: list[Step] = []
     if account and "provision" in actions:
         steps.append(_provisioning_firmware(work))
-        steps += [Proof(step) for step in _credentials(account, work)]
+        steps += [Proof(step) for step in _credentials(account, work, authority_is_coming=True)]
         steps.append(Challenge(work.target, work.identity, work.random))
     if "links" in actions:
         steps.append(Proof(_links(work, certificate_is_coming=True)))
@@ -88,9 +88,9 @@ def _application(work: KitWork) -> Application:
     return Application(work.target, work.application.load, work.application.name)
 
 
-def _credentials(account: AccountWork, work: KitWork) -> list[Step]:
+def _credentials(account: AccountWork, work: KitWork, authority_is_coming: bool) -> list[Step]:
     return [
-        DeviceCertificate(work.target, work.identity, account.authority),
+        DeviceCertificate(work.target, work.identity, account.authority, authority_is_coming),
         WifiModuleCredentials(
             work.target, work.identity, account.authority, account.account.iot_endpoint, work.backups, work.clock
         ),

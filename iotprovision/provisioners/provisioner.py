@@ -15,8 +15,11 @@ class Provisioner(Protocol):
     def certs(self, account: AccountWork) -> list[Step]:
         """Once for an account; needs no kit."""
 
-    def provision(self, account: AccountWork, work: KitWork) -> list[Step]:
-        """Credentials on the kit."""
+    def provision(self, account: AccountWork, work: KitWork, authority_is_coming: bool) -> list[Step]:
+        """Credentials on the kit.
+
+        :param authority_is_coming: whether the same run makes the authority where there is none
+        """
 
     def links(self, work: KitWork, certificate_is_coming: bool) -> list[Step]:
         """Links on the kit's drive.
