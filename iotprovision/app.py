@@ -204,7 +204,7 @@ class Run:
             self._environment.variables,
             announce=lambda wheel: self._reporter.notice(f"Fetching firmware images with pip ({wheel.requirement})"),
         )
-        name = f"{image.file_name} {image.version or ''}".strip()
+        name = f"{image.name} {image.version or ''}".strip()
         return Firmware(name, lambda: HexImage.load(cache.path(image), kit.mcu))
 
     # --- the steps

@@ -34,7 +34,10 @@ class ImageInFlash(Step):
         difference = self._target.first_difference(self._wanted, progress)
         if difference is None:
             return Finding(State.IN_PLACE, self._name)
-        return Finding(State.DIFFERENT, f"something else ({difference})", self._name)
+        place = f"{difference.area} 0x{difference.address:04X}"
+        return Finding(
+            State.DIFFERENT, f"other content, from {place} on", f"{self._name}, 0x{difference.expected:02X} at {place}"
+        )
 
     def apply(self, progress: Progress) -> str:
         self._target.program(self._wanted, progress)
