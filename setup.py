@@ -32,7 +32,7 @@ setup(
     license="MIT",
     python_requires=">=3.10",
     packages=find_packages(include=["iotprovision", "iotprovision.*"]),
-    package_data={"iotprovision": ["py.typed", "kit/kits.yaml"]},
+    package_data={"iotprovision": ["py.typed", "kit/kits.yaml", "simulator/injected/sitecustomize.py"]},
     cmdclass={"build_py": BuildWithFirmwareIndex},
     install_requires=[
         "boto3>=1.34",
