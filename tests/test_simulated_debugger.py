@@ -9,6 +9,7 @@ import pytest
 import serial
 import serial.tools.list_ports
 from intelhex import IntelHex
+from pyedbglib.hidtransport import cyhidapi
 from pyedbglib.hidtransport.hidtransportfactory import hid_transport
 from pyedbglib.protocols.avr8protocol import Avr8Protocol
 from pyedbglib.protocols.housekeepingprotocol import Jtagice3HousekeepingProtocol
@@ -259,6 +260,24 @@ class TestFaults:
         with pytest.raises(PymcuprogToolConnectionError, match="open failed"):
             programming_session()
 
+    def test_no_access_to_usb_hides_the_strings(self, fresh_kit):
+        fresh_kit.faults(usb_access_denied=True)
+        (entry,) = cyhidapi.hid.enumerate()
+        assert (entry["vendor_id"], entry["product_id"]) == (0x03EB, 0x2175)
+        assert entry["serial_number"] == entry["product_string"] == entry["manufacturer_string"] == ""
+        with pytest.raises(OSError, match="open failed"):
+            cyhidapi.hid.device().open_path(entry["path"])
+        (port,) = serial.tools.list_ports.comports()
+        assert port.serial_number == fresh_kit.kits[0].serial_number
+
+    def test_programmer_that_died_in_the_middle(self, fresh_kit):
+        backend = programming_session()
+        backend.write_memory(bytearray(b"\x55" * PAGE), "flash", 0)
+        backend.transport.disconnect()
+        again = programming_session()
+        assert bytes(again.read_memory("flash", 0, 4)[0].data) == b"\x55" * 4
+        end(again)
+
     def test_second_opener_is_turned_away_until_the_first_has_closed(self, fresh_kit):
         first, second = hid_transport(), hid_transport()
         assert first.connect(product="nedbg")
@@ -337,8 +356,6 @@ class TestBus:
             end(backend)
 
     def test_this_process_is_put_back(self, tmp_path):
-        import pyedbglib.hidtransport.cyhidapi as cyhidapi
-
         before = cyhidapi.hid, serial.tools.list_ports.comports
         with kits_on_the_bus(tmp_path):
             assert cyhidapi.hid is not before[0]

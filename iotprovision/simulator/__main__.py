@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         help="run a Python program, of whatever environment, on the bus of the kits that are served",
     )
-    run.add_argument("command", nargs="+", metavar="COMMAND", help="the program and its arguments, behind --")
+    run.add_argument("command", nargs="*", metavar="-- COMMAND", help="the program and its arguments")
 
     reset = actions.add_parser(
         "reset", parents=[state], allow_abbrev=False, help="make kits factory-fresh; not while they are served"
@@ -81,6 +81,8 @@ def _run(arguments: argparse.Namespace, folder: Path) -> int:
     environment["PYTHONPATH"] = os.pathsep.join([injected, path] if path else [injected])
     environment[BUS_FOLDER] = str(folder.absolute())
     try:
+        if os.name == "posix":
+            os.execvpe(arguments.command[0], arguments.command, environment)  # noqa: S606 - running it is the purpose
         process = subprocess.Popen(arguments.command, env=environment)  # noqa: S603 - running it is the purpose
     except OSError as error:
         raise UsageError(f"Cannot run {arguments.command[0]}", str(error)) from error
@@ -116,7 +118,16 @@ def _version(arguments: argparse.Namespace) -> str | None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
-    chosen = _parser().parse_args(arguments)
+    texts = list(sys.argv[1:] if arguments is None else arguments)
+    split = texts.index("--") if "--" in texts else len(texts)
+    parser = _parser()
+    chosen = parser.parse_args(texts[:split])
+    if chosen.action == "run":
+        chosen.command += texts[split + 1 :]
+        if not chosen.command:
+            parser.error("run needs a program: run -- COMMAND ...")
+    elif split < len(texts):
+        parser.error("-- is for run")
     from iotprovision.simulator.state import default_folder
 
     folder: Path = chosen.state or default_folder()

@@ -37,14 +37,9 @@ def _power_up(kit: SimulatedKit, request: dict[str, Any]) -> Any:
     return first_power_up(kit.board, CloudAddress(**request["cloud"]))
 
 
-def _set_faults(kit: SimulatedKit, request: dict[str, Any]) -> Any:
-    kit.board.faults.update(request.get("values", {}))
-    return kit.board.faults.as_dict()
-
-
 ACTIONS: dict[str, Callable[[SimulatedKit, dict[str, Any]], Any]] = {
     "meters": lambda kit, _: kit.board.meters.as_dict(),
-    "faults": _set_faults,
+    "faults": lambda kit, request: kit.set_faults(request.get("values", {})),
     "save": lambda kit, _: kit.save(),
     "unplug": lambda kit, _: kit.unplug(),
     "plug in": lambda kit, _: kit.plug_in(),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import Any
 
-from iotprovision.errors import UsageError
+from iotprovision.errors import StoreError, UsageError
 from iotprovision.simulator import nedbg
 from iotprovision.simulator.board import Board, MicrocontrollerFactory
 from iotprovision.simulator.drive import write_drive
@@ -15,6 +16,8 @@ from iotprovision.simulator.nedbg import Nedbg
 from iotprovision.simulator.serial_bridge import SerialBridge
 from iotprovision.simulator.state import KitState
 from iotprovision.simulator.updi_target import UpdiTarget
+
+logger = logging.getLogger(__name__)
 
 RESTART_SECONDS = 0.2  # a real debugger is away from the bus for about a second
 IDLE_SECONDS = 0.5  # a pause that long, and what has changed is saved
@@ -64,6 +67,7 @@ class SimulatedKit:
         self._closing = threading.Event()
         self._work_for_saver = threading.Event()
         self._save_now = False
+        self._last_used = 0.0
         self._writing = threading.Lock()
         self._bridge = SerialBridge(self)
         self._microcontroller = make_microcontroller(self.board, self._bridge.transmit)
@@ -105,6 +109,7 @@ class SimulatedKit:
         with self.lock:
             return {
                 "present": self.present,
+                "readable": not self.board.faults.usb_access_denied,
                 "kit": self.state.name.text,
                 "vendor_id": nedbg.VENDOR_ID,
                 "product_id": nedbg.PRODUCT_ID,
@@ -129,7 +134,8 @@ class SimulatedKit:
         with self.lock:
             if not self.present:
                 raise NotOnBus
-            if self.board.faults.hid_open_denied or self._owner is not None:
+            faults = self.board.faults
+            if faults.hid_open_denied or faults.usb_access_denied or self._owner is not None:
                 raise OpenFailed
             self._owner = owner
             self._debugger.opened()
@@ -193,6 +199,21 @@ class SimulatedKit:
                 self._debugger = self._start_debugger()
                 self._microcontroller.start()
 
+    def set_faults(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Set faults by name; gives them all.
+
+        :raises ValueError: there is no fault of that name
+        """
+        faults = self.board.faults
+        with self.lock:
+            had_power = not faults.target_unpowered
+            faults.update(values)
+            if had_power and faults.target_unpowered:
+                self._microcontroller.stop()
+            elif not had_power and not faults.target_unpowered:
+                self._microcontroller.start()
+            return faults.as_dict()
+
     def _session_ended(self) -> None:
         self._save_now = True
         self._work_for_saver.set()
@@ -212,12 +233,16 @@ class SimulatedKit:
                 self._closing.wait(min(remaining, IDLE_SECONDS / 5))
             self._save_now = False
             self._work_for_saver.clear()
-            self.save()
-
-    _last_used = 0.0
+            try:
+                self.save()
+            except StoreError as error:  # it is tried again after the next use, and at the end
+                logger.warning("%s", error)
 
     def save(self) -> None:
-        """Write to the kit's folder what has changed."""
+        """Write to the kit's folder what has changed.
+
+        :raises StoreError: the folder cannot be written
+        """
         with self._writing:
             with self.lock:
                 changes = self.state.changes()

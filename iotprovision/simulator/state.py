@@ -99,6 +99,15 @@ def prepare_folder(state_folder: Path) -> None:
         ) from error
 
 
+@dataclass(frozen=True)
+class Change:
+    """A file that has to be written: its name, its value in memory, and that as bytes."""
+
+    file: str
+    value: Any
+    data: bytes
+
+
 @dataclass
 class KitState:
     """A kit's folder in memory. Make one with :meth:`load_or_create`."""
@@ -152,11 +161,10 @@ class KitState:
             wifi_module=Winc1510(),
             serial_number=serial_number,
         )
-        taken = kits_in(state_folder)
         registers = factory_configuration(kind.board_file, kind.device_file, serial_number)
         fresh = Path(tempfile.mkdtemp(dir=state_folder, prefix=f".{name.text}."))
         try:
-            state = cls(name, fresh, board, registers, debugger_version, usb_port=len(taken) + 1)
+            state = cls(name, fresh, board, registers, debugger_version, _free_usb_port(state_folder))
             state.save()
             fresh.replace(state_folder / name.text)  # a kit is there as a whole or not at all
         except BaseException:
@@ -235,23 +243,42 @@ class KitState:
         }
         yield "kit.yaml", kit, _yaml
 
-    def changes(self) -> dict[str, bytes]:
-        """File names and contents that differ from what was saved last, which they then count as."""
-        changed = {}
-        for file, value, encode in self._contents():
-            if self._saved.get(file) != value:
-                self._saved[file] = value
-                changed[file] = encode(value)
-        return changed
+    def changes(self) -> list[Change]:
+        """What differs from what was saved last: a moment's picture."""
+        return [
+            Change(file, value, encode(value))
+            for file, value, encode in self._contents()
+            if self._saved.get(file) != value
+        ]
 
-    def write(self, changed: dict[str, bytes]) -> None:
-        """Write what :meth:`changes` gave."""
-        for file, data in changed.items():
-            write_private(self.folder / file, data)
+    def write(self, changes: list[Change]) -> None:
+        """Write what :meth:`changes` gave.
+
+        :raises StoreError: the folder cannot be written
+        """
+        for change in changes:
+            try:
+                write_private(self.folder / change.file, change.data)
+            except OSError as error:
+                raise StoreError(
+                    f"Cannot save the simulated kit {self.name.text} in {self.folder}", str(error)
+                ) from error
+            self._saved[change.file] = change.value
 
     def save(self) -> None:
-        """Write what has changed."""
+        """Write what has changed.
+
+        :raises StoreError: the folder cannot be written
+        """
         self.write(self.changes())
+
+
+def _free_usb_port(state_folder: Path) -> int:
+    taken = set()
+    for name in kits_in(state_folder):
+        with suppress(*_DAMAGE):
+            taken.add(yaml.safe_load((state_folder / name.text / "kit.yaml").read_text(encoding="utf-8"))["usb_port"])
+    return next(port for port in range(1, len(taken) + 2) if port not in taken)
 
 
 def _yaml(value: Any) -> bytes:
