@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -107,6 +108,34 @@ def test_refused_once_then_accepted_and_its_shadow_written(cloud: LocalCloud, ac
     assert registration.status().signer_id == id_of(signer.certificate)
     again = first_power_up(bench.board, cloud.address)
     assert [attempt["accepted"] for attempt in again["attempts"]] == [True]
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs the process list of Linux")
+def test_nothing_is_left_running_not_even_the_lambda(tmp_path: Path) -> None:
+    def processes() -> list[str]:
+        """Processes of this cloud: all of them inherit the setting that names its folder."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if f"STATE_DIR={tmp_path}/".encode() in (process / "environ").read_bytes():
+                    found.append((process / "cmdline").read_bytes().decode())
+        return found
+
+    with LocalCloud(tmp_path) as cloud:
+        account, signer, bench = (
+            Account(endpoint_url=cloud.endpoint_url, config_file=cloud.config_file),
+            Signer(),
+            Bench(),
+        )
+        JitrStack(account).apply()
+        SignerRegistration(account, signer.certificate, signer.verification).apply()
+        bench.provision(signer, account)
+        assert first_power_up(bench.board, cloud.address)["failure"] == ""
+        assert len(processes()) == 2
+    deadline = time.monotonic() + 5
+    while processes():
+        assert time.monotonic() < deadline, processes()
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(

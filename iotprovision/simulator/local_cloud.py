@@ -34,7 +34,7 @@ REGION = "us-east-1"
 START_TIMEOUT = 60.0
 # A process whose owner died may still be saving the state, which takes well under a second.
 PATIENCE = 10.0
-# Saving the state takes well under a second; a process that needs longer is not saving any more.
+# The process gives itself ten seconds.
 STOP_TIMEOUT = 15.0
 
 
@@ -233,13 +233,11 @@ class LocalCloud:
         assert process.stdout is not None
         process.stdin.close()
         try:
+            # An interrupt here does no harm: the process saves and ends without being watched.
             process.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
             logger.warning("the local cloud did not end in %.0f s and was killed", STOP_TIMEOUT)
             process.kill()
             process.wait()
         finally:
-            if process.poll() is None:  # a second Ctrl-C while waiting
-                process.kill()
-                process.wait()
             process.stdout.close()

@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ LOOPBACK = "127.0.0.1"
 # Tools keep their HTTP connections open; there is no request worth waiting for when the owner is done.
 GRACEFUL_TIMEOUT = 0.1
 READY_POLL = 0.02
+# Saving takes well under a second; what needs longer hangs, and nothing may stay behind.
+EXIT_TIMEOUT = 10.0
 EXIT_LOCKED = 11
 
 
@@ -131,6 +134,8 @@ def _wait_for_the_owner(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) ->
     while os.read(0, 1):
         pass
     loop.call_soon_threadsafe(stop.set)
+    time.sleep(EXIT_TIMEOUT)
+    os._exit(1)
 
 
 async def _announce(http_port: int, mqtt_port: int, answer: Any) -> None:

@@ -42,7 +42,7 @@ ACCEPTANCE_TIMEOUT = 30.0
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 4.0
 # For each exchange with the cloud once the connection stands; it is on this machine.
-ANSWER_TIMEOUT = 10.0
+ANSWER_TIMEOUT = 5.0
 KEEP_ALIVE = 60
 
 

@@ -9,11 +9,14 @@ from botocore import exceptions
 from iotprovision.errors import CloudDeniedError, CloudError, ProvisioningError, UsageError
 
 DENIED = {
+    "401",  # an answer without a code of its own, as proxies and gateways make them
+    "403",
     "AccessDenied",
     "AccessDeniedException",
     "AuthFailure",
     "AuthorizationError",
     "AuthorizationErrorException",
+    "Forbidden",
     "ForbiddenException",
     "NotAuthorized",
     "UnauthorizedException",
