@@ -1,7 +1,7 @@
 """Random streams of input for the provisioning firmware: valid and malformed commands, split, overlong, blobs misused.
 
-A stream is a list of bursts. Each burst goes out at once, when everything before it has been answered. Behind a line end
-come at most seven bytes in the same burst: what happens to more depends on microseconds.
+A stream is a list of bursts. Each burst goes out at once, when everything before it has been answered. Behind a line
+end come at most seven bytes in the same burst: what happens to more depends on microseconds.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def valid_looking(random: Random) -> tuple[bytes, bytes | None]:
 
 
 def content(random: Random, size: int) -> bytes:
-    """Blob content: mostly hex, now and then anything. It does not begin with a line end; near its end it may have some."""
+    """Blob content: mostly hex, now and then anything. A line end stands only near its end."""
     if random.random() < 0.85:
         return bytes(random.choice(b"0123456789abcdefABCDEF") for _ in range(size))
     anything = bytes(random.choice(NO_LINE_ENDS) for _ in range(size))

@@ -47,6 +47,12 @@ class EmulatedAvr:
         simulation = self._simulation
         return simulation.baud_rate if simulation else None
 
+    @property
+    def simulated_time(self) -> float:
+        """Simulated seconds since the start; 0 while nothing runs."""
+        simulation = self._simulation
+        return simulation.now if simulation else 0.0
+
     def start(self) -> None:
         """Reset, and run what is in flash."""
         with self._control:
