@@ -19,8 +19,8 @@ from iotprovision.simulator.usb_bus import Bus
 class SimulatedBench:
     """A context manager: inside it, this program's USB and serial ports are those of the simulated kit.
 
-    A kit that is being served from the folder already (``python -m iotprovision.simulator serve``) is used as it is, and
-    left running.
+    A kit that is being served from the folder already (``python -m iotprovision.simulator serve``) is used as it is,
+    and left running.
 
     :param folder: where kit and cloud keep their state
     :param kit_name: one of the simulated kits
