@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import pytest
 import serial
 import serial.tools.list_ports
+import yaml
+from firmware_images import image_path
 from intelhex import IntelHex
 from pyedbglib.hidtransport import cyhidapi
 from pyedbglib.hidtransport.hidtransportfactory import hid_transport
@@ -237,9 +239,57 @@ class TestReports:
         with pytest.raises(Jtagice3ResponseError):
             unknown.start_session()
 
+    def test_every_report_is_answered(self, transport, kit):
+        """Whatever arrives, the debugger answers: random reports of all kinds, whole and torn commands."""
+        source = random.Random(7)
+        heads = [
+            b"\x00",
+            b"\x80\x11\x00\x14\x0e\x00\x01\x00",
+            b"\x80",
+            b"\x81",
+            b"\x82",
+            b"\x83\x01\x40",
+            b"\x84\x20",
+            b"",
+        ]
+        handlers = [b"\x01\x02\x00", b"\x12\x21\x00\xb0", b"\x12\x23", b"\x12", b"\x20", b""]
+        before = kit.meters()["debugger_reboots"]
+        for _ in range(3000):
+            report = (source.choice(heads) + source.choice(handlers) + source.randbytes(64))[:64]
+            if report[0] != 0x84:  # the registers stay as they are
+                assert len(transport.hid_transfer(bytearray(report))) == 64
+        assert kit.meters()["debugger_reboots"] == before
+
     def test_configuration_below_the_blocks_cannot_be_written(self, transport):
         address = (0x00E0).to_bytes(2, "little")
         assert transport.hid_transfer(bytearray([0x84, 32, 0x40, *address, *bytes(32)]))[1] != 0
+
+
+class TestMicrocontroller:
+    """The vendor's provisioning firmware, programmed over HID, talks on the serial port of the kit."""
+
+    @pytest.mark.parametrize("name", ["avr-iot-wa", pytest.param("avr-iot-wa@emulated", marks=pytest.mark.emulated)])
+    def test_programmed_image_runs(self, tmp_path, name):
+        image = image_path("avr-iot-provisioning")
+        with kits_on_the_bus(tmp_path, name) as kits:
+            backend = programming_session()
+            backend.erase()
+            backend.write_hex_to_target(str(image))
+            assert backend.verify_hex(str(image))
+            with serial.serial_for_url(kits.kits[0].uart, 115200, timeout=10) as port:
+                end(backend)
+                assert port.read_until(b"READY\r\n").startswith(b"Welcome to the avr-iot command handler!\r\n")
+                port.write(b"MC+ECC+SERIAL\n")
+                answer = port.read_until(b"OK\r\n").decode()
+                chip = yaml.safe_load((kits.folder / "ecc608.yaml").read_text())
+                assert answer.split()[0].lower() == chip["serial_number"]
+                again = programming_session()
+                counted = kits.meters()["uart_bytes_from_kit"]
+                port.write(b"MC+ECC+SERIAL\n")
+                eventually(lambda: kits.meters()["uart_bytes_to_kit"] == 28, "the arrival of the bytes")
+                assert kits.meters()["uart_bytes_from_kit"] == counted, "nothing runs in programming mode"
+                end(again)
+                assert port.read_until(b"READY\r\n").startswith(b"Welcome"), "leaving programming mode is a reset"
 
 
 class TestFaults:

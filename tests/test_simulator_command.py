@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from pymcuprog.toolconnection import ToolUsbHidConnection
 from simulated import PROGRAM_TIMEOUT, eventually, kits_on_the_bus, on_the_bus, simulator
 
 from iotprovision.errors import ExitCode, KitNotFoundError, LockedError, StoreError
-from iotprovision.simulator.host import control, served_kits, start_kits
+from iotprovision.simulator.host import attached, control, served_kits, start_kits
 from iotprovision.simulator.kinds import SimulatedKitName
 from iotprovision.simulator.usb_bus import Bus, KitConnection
 
@@ -186,6 +187,20 @@ class TestLifetime:
         with kits_on_the_bus(tmp_path) as kits:
             write_flash(b"\x22" * 128)
         assert flash.read_bytes()[:128] == b"\x22" * 128
+
+    def test_what_cannot_be_saved_is_an_error_at_the_end(self, tmp_path):
+        kits = start_kits([KIT], tmp_path)
+        with attached(tmp_path):
+            backend = Backend()
+            backend.connect_to_tool(ToolUsbHidConnection(serialnumber=None, tool_name="nedbg"))
+            backend.start_session(SessionConfig("atmega4808"))
+            shutil.rmtree(kits.folder)
+            backend.write_memory(bytearray(128), "flash", 0)
+            backend.end_session()
+            backend.disconnect_from_tool()
+        with pytest.raises(StoreError, match="Cannot save"):
+            kits.stop()
+        kits.stop()
 
     def test_nothing_is_left_when_a_test_fails(self, tmp_path):
         with pytest.raises(ZeroDivisionError), kits_on_the_bus(tmp_path) as kits:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from iotprovision.errors import AccessError, KitNotFoundError, ProvisioningError, UsageError
 from iotprovision.simulator.kinds import SimulatedKitName
@@ -47,8 +48,9 @@ class KitProcess:
     The process ends by itself when this one does, however that happens: it watches the pipe that is its standard input.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], kits: Sequence[KitAnnouncement]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], kits: Sequence[KitAnnouncement], messages: IO[bytes]) -> None:
         self._process = process
+        self._messages = messages
         self.kits = tuple(kits)
 
     @property
@@ -67,11 +69,21 @@ class KitProcess:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.stop()
+        # What went wrong inside the context matters more than what goes wrong at its end
+        with contextlib.suppress(*[ProvisioningError] if value else []):
+            self.stop()
 
     def stop(self) -> None:
-        """Save and stop; safe to call twice."""
-        _stop(self._process)
+        """Save and stop; safe to call twice.
+
+        :raises StoreError: what the kit has come to hold could not be saved
+        """
+        if self._messages.closed:
+            return
+        with self._messages:
+            code = _stop(self._process)
+            if code > 0:
+                raise _error_of(self._messages, code)
 
     def control(self, action: str, kit: str | None = None, **values: Any) -> Any:
         """Ask a kit's process for one of ``kit_process.ACTIONS``.
@@ -138,49 +150,53 @@ def start_kits(
     command += ["--debugger", debugger_version] if debugger_version else []
     # A Ctrl-C at the terminal is for the program that started the kit: it stops the kit when it has cleaned up
     windows_group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
-    with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(  # noqa: S603 - the interpreter that runs, with names from our own table
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            creationflags=windows_group,
-            start_new_session=sys.platform != "win32",
-        )
-        try:
-            assert process.stdout is not None
-            kits = []
-            for _ in names:
-                line = process.stdout.readline()
-                if not line:
-                    code = process.wait(STOP_TIMEOUT)
-                    errors.seek(0)
-                    raise _start_error(errors.read().decode("utf-8", "replace"), code)
-                values = json.loads(line)
-                kits.append(KitAnnouncement(**{**values, "folder": Path(values["folder"])}))
-        except BaseException:
+    messages = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
+    process = subprocess.Popen(  # noqa: S603 - the interpreter that runs, with names from our own table
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=messages,
+        creationflags=windows_group,
+        start_new_session=sys.platform != "win32",
+    )
+    try:
+        assert process.stdout is not None
+        kits = []
+        for _ in names:
+            line = process.stdout.readline()
+            if not line:
+                raise _error_of(messages, process.wait(STOP_TIMEOUT))
+            values = json.loads(line)
+            kits.append(KitAnnouncement(**{**values, "folder": Path(values["folder"])}))
+    except BaseException:
+        with messages:
             _stop(process)
-            raise
-    return KitProcess(process, kits)
+        raise
+    return KitProcess(process, kits, messages)
 
 
-def _start_error(text: str, code: int) -> ProvisioningError:
+def _error_of(messages: IO[bytes], code: int) -> ProvisioningError:
+    """What the process said on its standard error, as the error that its exit code stands for."""
+    messages.seek(0)
+    text = messages.read().decode("utf-8", "replace")
     for kind in ProvisioningError.__subclasses__():
         if kind.exit_code == code:
-            lines = text.strip().splitlines() or ["The simulated kit did not start"]
+            lines = text.strip().splitlines() or ["The process of the simulated kit failed"]
             return kind(lines[0], "\n".join(line.strip() for line in lines[1:]))
-    return AccessError("The simulated kit did not start", text.strip())
+    return AccessError("The process of the simulated kit failed", text.strip())
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[bytes]) -> int:
+    """:returns: exit code; negative when the process had to be, or was, killed"""
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             pipe.close()
     try:
-        process.wait(STOP_TIMEOUT)
+        return process.wait(STOP_TIMEOUT)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+        return -1
 
 
 @contextmanager

@@ -22,6 +22,7 @@ MANUFACTURER = "Microchip Technology Incorporated"
 PRODUCT = "nEDBG CMSIS-DAP"
 REPORT_SIZE = 64
 FRAGMENT_SIZE = 60
+MAXIMUM_COMMAND = 15 * FRAGMENT_SIZE  # fragments are counted in four bits
 
 DAP_INFO = 0x00
 DAP_LAST_STANDARD = 0x1F
@@ -163,7 +164,7 @@ class Nedbg:
     def _take_fragment(self, report: bytes) -> bytes:
         number, total = report[1] >> 4, report[1] & 0x0F
         size = min(int.from_bytes(report[2:4], "big"), FRAGMENT_SIZE)
-        if number == 1:
+        if number == 1 or len(self._command) > MAXIMUM_COMMAND:
             self._command.clear()
         self._command += report[4 : 4 + size]
         if number < total:

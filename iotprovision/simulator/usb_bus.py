@@ -64,12 +64,13 @@ class KitConnection:
     """A connection to the process of one kit.
 
     :param address: content of the kit's ``connection.json``: ``port`` and ``token``
+    :param answer_timeout: seconds that an answer may take
     :raises OSError: nobody serves there, or it does not accept the token
     """
 
-    def __init__(self, address: dict[str, Any]) -> None:
+    def __init__(self, address: dict[str, Any], answer_timeout: float = ANSWER_TIMEOUT) -> None:
         self._socket = socket.create_connection(("127.0.0.1", int(address["port"])), CONNECT_TIMEOUT)
-        self._socket.settimeout(ANSWER_TIMEOUT)
+        self._socket.settimeout(answer_timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.ask(str(address["token"]).encode("ascii"))
 
@@ -130,7 +131,7 @@ class Bus:
         found = []
         for address in self.addresses():
             try:
-                with KitConnection(address) as connection:
+                with KitConnection(address, CONNECT_TIMEOUT) as connection:
                     description = connection.describe()
             except OSError:
                 continue
