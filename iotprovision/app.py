@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iotprovision import interrupts
-from iotprovision.actions.first_connection import FirstConnection
-from iotprovision.actions.provision import DeviceIdentity
+from iotprovision.actions.identity import Chip
 from iotprovision.cli import PASSPHRASE_VARIABLE, Environment
 from iotprovision.cloud.aws.account import Account
 from iotprovision.errors import ExitCode, InterruptedRunError, ProvisioningError, UsageError
@@ -21,9 +20,9 @@ from iotprovision.firmware.hex_image import HexImage
 from iotprovision.kit.detection import FoundKit, find_kit
 from iotprovision.kit.target import Target
 from iotprovision.pki.authority import ROOT_KEY, SIGNER_KEY, Authority
-from iotprovision.pki.device_files import DeviceFiles
 from iotprovision.pki.names import Names
 from iotprovision.provisioners import provisioner
+from iotprovision.provisioners.plan import Plan
 from iotprovision.provisioners.work import AccountWork, Firmware, KitWork
 from iotprovision.report import Reporter, open_log
 from iotprovision.steps import Record, Rules, Step, run
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
 
 SIMULATOR_FOLDER = "simulator"
 SIMULATED_STORE = "certificates"
-ACCOUNT_ACTIONS = frozenset({"certs", "provision"})
-KIT_ACTIONS = frozenset({"provision", "links", "application"})
 
 
 def run_command(options: argparse.Namespace, environment: Environment) -> ExitCode:
@@ -98,11 +95,14 @@ class Run:
         if self._bench:
             self._resources.enter_context(self._bench)
         kit = None if self._actions == {"certs"} else self._find_kit()
-        account = self._account(names) if self._actions & ACCOUNT_ACTIONS else None
+        account = self._account_work(names)
         if not self._actions - {"none"}:
             return
         work = self._kit_work(kit, network) if kit else None
-        self._execute(self._steps(account, work), account)
+        # What only programs the application is the same in every method.
+        method = provisioner(self._options.cloud_provider, self._options.provision_method or "jitr")
+        plan = Plan(method, self._actions, account, work, self._power_up if self._bench else None)
+        self._execute(plan.steps(self._options.verify), account)
 
     # --- what the run works with
 
@@ -145,10 +145,12 @@ class Run:
         )
         return kit
 
-    def _account(self, names: Names) -> AccountWork:
-        account = self._bench.account() if self._bench else Account(self._options.aws_profile)
+    def _account_work(self, names: Names) -> AccountWork:
         authority = Authority(self._store, names, self._passphrase, now)
-        return AccountWork(account, self._store, authority)
+        return AccountWork(self._store, authority, self._open_account, "certs" in self._actions)
+
+    def _open_account(self) -> Account:
+        return self._bench.account() if self._bench else Account(self._options.aws_profile)
 
     def _passphrase(self) -> bytes | None:
         """Of the CA keys. Asked for at the terminal only where no other source has it and it is needed."""
@@ -186,8 +188,8 @@ class Run:
         return KitWork(
             kit=kit,
             target=target,
-            backups=files,
-            identity=DeviceIdentity(target, DeviceFiles(files)),
+            files=files,
+            chip=Chip(target),
             provisioning_firmware=self._firmware(kit, "iotprovision", self._options.provision_firmware),
             application=self._firmware(kit, f"demo-{self._options.cloud_provider}", self._options.application_firmware),
             network=network,
@@ -209,37 +211,13 @@ class Run:
 
     # --- the steps
 
-    def _steps(self, account: AccountWork | None, work: KitWork | None) -> list[Step]:
-        actions = self._actions
-        # What only programs the application is the same in every method.
-        method = provisioner(self._options.cloud_provider, self._options.provision_method or "jitr")
-        steps: list[Step] = []
-        if account and "certs" in actions:
-            steps += method.certs(account)
-        if work:
-            if account and "provision" in actions:
-                steps += method.provision(account, work, authority_is_coming="certs" in actions)
-            if "links" in actions:
-                steps += method.links(work, certificate_is_coming="provision" in actions)
-            if "application" in actions:
-                steps += method.application(work)
-            if self._options.verify:
-                steps += method.proofs(account, work, actions)
-            steps += method.wifi(work)
-            if self._bench and {"provision", "application"} <= actions:
-                steps.append(FirstConnection(self._power_up))
-        if account and self._options.verify:
-            connects = work is not None and (self._bench is not None or work.network is not None)
-            steps += method.account_proofs(account, work, connects)
-        return steps
-
     def _power_up(self) -> Mapping[str, Any]:
         assert self._bench is not None
         report: Mapping[str, Any] = self._bench.power_up()
         self._reporter.add("first_connection", report)
         return report
 
-    def _execute(self, steps: list[Step], account: AccountWork | None) -> None:
+    def _execute(self, steps: list[Step], account: AccountWork) -> None:
         rules = Rules(dry_run=self._options.dry_run, force=self._options.force)
         records: list[Record] = []
         try:
@@ -247,17 +225,17 @@ class Run:
                 records.append(record)
         finally:
             self._reporter.table(records)
-            if account:
-                calls = account.account.calls
-                self._reporter.add(
-                    "account",
-                    {
-                        "profile": account.account.profile,
-                        "region": account.account.region,
-                        "reads": len([call for call in calls if not call.writes]),
-                        "writes": [call.action for call in calls if call.writes],
-                    },
-                )
+            if account.opened:
+                self._reporter.add("account", _account_data(account.opened))
+
+
+def _account_data(account: Account) -> dict[str, Any]:
+    return {
+        "profile": account.profile,
+        "region": account.region,
+        "reads": len(account.calls) - len(account.writes),
+        "writes": [call.action for call in account.writes],
+    }
 
 
 def now() -> datetime:

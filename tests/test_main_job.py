@@ -174,9 +174,13 @@ def test_demo_is_in_the_flash(done: Done) -> None:
     assert flash[: len(content)] == content
 
 
-def test_first_connection_is_refused_once_and_then_accepted(done: Done) -> None:
+def test_first_connection_is_refused_and_then_accepted(done: Done) -> None:
     connection = done.first.document["first_connection"]
-    assert [attempt["accepted"] for attempt in connection["attempts"]] == [False, True]
+    *before, last = [attempt["accepted"] for attempt in connection["attempts"]]
+    # Once on a quiet machine; on a busy one the board may ask again before the Lambda has come to an end.
+    assert before
+    assert not any(before)
+    assert last
     assert connection["client_id"] == done.thing
     assert connection["shadow"]
 

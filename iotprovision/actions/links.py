@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from iotprovision.actions.provision import DeviceIdentity
+from iotprovision.actions.identity import Identity
 from iotprovision.errors import StoreError
 from iotprovision.findings import Finding, State
 from iotprovision.kit import registers
@@ -29,7 +29,7 @@ class LinksOnDrive(Step):
     def __init__(
         self,
         kit: FoundKit,
-        identity: DeviceIdentity,
+        identity: Identity,
         cloud: str,
         files: Store,
         clock: Callable[[], datetime],

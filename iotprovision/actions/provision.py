@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from iotprovision import interrupts
 from iotprovision.actions.flash import ImageInFlash
+from iotprovision.actions.identity import Chip, Identity, OwnIdentity, running_link
 from iotprovision.chips.device_credentials import (
     ENDPOINT_HEAD,
     STORE_HEAD,
@@ -21,26 +21,14 @@ from iotprovision.chips.winc_flash import CLIENT_AREA
 from iotprovision.findings import Finding, State
 from iotprovision.kit.target import Target
 from iotprovision.pki.authority import Authority, AuthorityState
-from iotprovision.pki.certificates import p256_key, thing_name
-from iotprovision.pki.device_files import DeviceFiles
 from iotprovision.pki.device_request import device_request
-from iotprovision.steps import CannotKnowError, Progress, Step
+from iotprovision.steps import Progress, Step
 from iotprovision.store import Store
 from iotprovision.wire.provisioning import ProvisioningLink
 
 ACTION = "provision"
 LOCKED_SLOTS = (10, 11, 12)
 LARGEST_READ = 256
-
-
-def running_link(target: Target) -> ProvisioningLink:
-    """The conversation with the provisioning firmware.
-
-    :raises CannotKnowError: it does not run, because this is a dry run and the MCU holds something else
-    """
-    if target.provisioning is None:
-        raise CannotKnowError("can be read only with the provisioning firmware in the MCU")
-    return target.provisioning
 
 
 class ProvisioningFirmware(ImageInFlash):
@@ -60,45 +48,6 @@ class ProvisioningFirmware(ImageInFlash):
             self._target.start()
 
 
-class DeviceIdentity:
-    """Who the kit is: the key in its secure element, and the certificate issued for it."""
-
-    def __init__(self, target: Target, files: DeviceFiles) -> None:
-        self._target = target
-        self._files = files
-        self._serial_number: bytes | None = None
-        self._public_key: bytes | None = None
-
-    @property
-    def serial_number(self) -> bytes:
-        """Of the secure element, 9 bytes."""
-        if self._serial_number is None:
-            self._serial_number = running_link(self._target).secure_element_serial()
-        return self._serial_number
-
-    @property
-    def public_key(self) -> bytes:
-        """X ‖ Y of the key in slot 0, 64 bytes."""
-        if self._public_key is None:
-            self._public_key = running_link(self._target).public_key()
-        return self._public_key
-
-    @property
-    def certificate(self) -> x509.Certificate | None:
-        """The device certificate in the store; whoever uses it checks whether it is this chip's."""
-        return self._files.certificate()
-
-    @property
-    def thing_name(self) -> str | None:
-        """The thing that the certificate in the store belongs to; None where there is no certificate."""
-        certificate = self.certificate
-        key = None if certificate is None else p256_key(certificate)
-        return None if key is None else thing_name(key)
-
-    def save(self, request: x509.CertificateSigningRequest, certificate: x509.Certificate) -> None:
-        self._files.save(request, certificate)
-
-
 class DeviceCertificate(Step):
     """A certificate for the key in the secure element, issued by the signer."""
 
@@ -109,9 +58,10 @@ class DeviceCertificate(Step):
     forcible = True
 
     def __init__(
-        self, target: Target, identity: DeviceIdentity, authority: Authority, authority_is_coming: bool
+        self, target: Target, chip: Chip, identity: OwnIdentity, authority: Authority, authority_is_coming: bool
     ) -> None:
         self._target = target
+        self._chip = chip
         self._identity = identity
         self._authority = authority
         self._authority_is_coming = authority_is_coming
@@ -124,22 +74,20 @@ class DeviceCertificate(Step):
     def check(self, progress: Progress) -> Finding:
         if self._authority.state() is not AuthorityState.COMPLETE:
             return Finding(State.MISSING, "there is no signer yet")
-        certificate = self._identity.certificate
+        certificate = self._identity.device
         if certificate is None:
             return Finding(State.MISSING, "none in the store", "a certificate for the chip's key")
-        reason = self._authority.device_certificate_is_current(certificate, self._identity.public_key)
+        reason = self._authority.device_certificate_is_current(certificate, self._chip.public_key)
         if reason:
             return Finding(State.DIFFERENT, f"the one in the store cannot be used: {reason}", "one for the chip's key")
         return Finding(State.IN_PLACE, f"thing {self._identity.thing_name}")
 
     def apply(self, progress: Progress) -> str:
         link = running_link(self._target)
-        identity = self._identity
         organization = self._authority.names.organization
-        request = device_request(identity.public_key, identity.serial_number, organization, link.sign_digest)
-        certificate = self._authority.issue_device_certificate(request)
-        identity.save(request, certificate)
-        return f"the chip signed a request; issued for thing {identity.thing_name}"
+        request = device_request(self._chip.public_key, self._chip.serial_number, organization, link.sign_digest)
+        self._identity.files.save(request, self._authority.issue_device_certificate(request))
+        return f"the chip signed a request; issued for thing {self._identity.thing_name}"
 
 
 class WifiModuleCredentials(Step):
@@ -154,15 +102,13 @@ class WifiModuleCredentials(Step):
     def __init__(
         self,
         target: Target,
-        identity: DeviceIdentity,
-        authority: Authority,
+        identity: Identity,
         endpoint: Callable[[], str],
         backups: Store,
         clock: Callable[[], datetime],
     ) -> None:
         self._target = target
         self._identity = identity
-        self._authority = authority
         self._endpoint = endpoint
         self._backups = backups
         self._clock = clock
@@ -205,13 +151,12 @@ class WifiModuleCredentials(Step):
         return f"{saved}wrote {total} bytes"
 
     def _wanted(self) -> DeviceCredentials | None:
-        certificate = self._identity.certificate
-        thing = self._identity.thing_name
-        if certificate is None or thing is None or self._authority.state() is not AuthorityState.COMPLETE:
+        device, signer, thing = self._identity.device, self._identity.signer, self._identity.thing_name
+        if device is None or signer is None or thing is None:
             return None
         return DeviceCredentials(
-            device=certificate.public_bytes(Encoding.DER),
-            signer=self._authority.signer.public_bytes(Encoding.DER),
+            device=device.public_bytes(Encoding.DER),
+            signer=signer.public_bytes(Encoding.DER),
             thing_name=thing,
             endpoint=self._endpoint(),
         )

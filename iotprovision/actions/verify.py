@@ -10,7 +10,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from iotprovision.actions.provision import DeviceIdentity, running_link
+from iotprovision.actions.identity import Identity, running_link
 from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.aws.device_registration import DeviceRegistration
 from iotprovision.errors import ProofError
@@ -32,14 +32,14 @@ class Challenge(Step):
     proof = "signature over a random challenge verified with the certificate's key"
     would = "have the chip sign a random challenge"
 
-    def __init__(self, target: Target, identity: DeviceIdentity, random: Callable[[int], bytes]) -> None:
+    def __init__(self, target: Target, identity: Identity, random: Callable[[int], bytes]) -> None:
         self._target = target
         self._identity = identity
         self._random = random
 
     def check(self, progress: Progress) -> Finding:
         link = running_link(self._target)
-        certificate = self._identity.certificate
+        certificate = self._identity.device
         if certificate is None:
             return Finding(State.MISSING, "there is no device certificate")
         digest = hashlib.sha256(self._random(CHALLENGE_SIZE)).digest()
@@ -75,7 +75,7 @@ class DeviceInAccount(Step):
     def __init__(
         self,
         account: Account,
-        identity: DeviceIdentity,
+        identity: Identity,
         expected: bool,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -105,7 +105,7 @@ class DeviceInAccount(Step):
         )
 
     def _look(self) -> Finding:
-        certificate, thing = self._identity.certificate, self._identity.thing_name
+        certificate, thing = self._identity.device, self._identity.thing_name
         if certificate is None or thing is None:
             return Finding(State.MISSING, "there is no device certificate")
         return DeviceRegistration(self._account, certificate, thing).state()

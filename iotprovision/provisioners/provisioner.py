@@ -1,44 +1,35 @@
-"""What every provisioner can be asked for: the steps of each action, in their order."""
+"""What every provisioner can be asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Protocol
 
+from iotprovision.actions.identity import Identity
 from iotprovision.provisioners.work import AccountWork, KitWork
 from iotprovision.steps import Step
 
 
 class Provisioner(Protocol):
-    """One cloud and method; a module with these functions."""
+    """One cloud and method: a module with these functions. :mod:`.plan` puts their steps in order."""
 
     def certs(self, account: AccountWork) -> list[Step]:
-        """Once for an account; needs no kit."""
+        """What is done once for an account, and needs no kit."""
 
-    def provision(self, account: AccountWork, work: KitWork, authority_is_coming: bool) -> list[Step]:
-        """Credentials on the kit.
+    def identity(self, account: AccountWork, work: KitWork) -> Identity:
+        """Which certificates make the kit a device."""
 
-        :param authority_is_coming: whether the same run makes the authority where there is none
-        """
+    def credentials(self, account: AccountWork, work: KitWork, identity: Identity) -> list[Step]:
+        """What is put on the kit, and proved by reading back. The provisioning firmware runs."""
 
-    def links(self, work: KitWork, certificate_is_coming: bool) -> list[Step]:
-        """Links on the kit's drive.
+    def registration(self, account: AccountWork, work: KitWork, identity: Identity) -> list[Step]:
+        """What the account is told about the kit once the kit is right."""
 
-        :param certificate_is_coming: whether the same run makes the device certificate that they need
-        """
+    def links_code(self) -> str:
+        """Which of the kit's link codes (``kits.yaml``) leads to the cloud's page."""
 
-    def application(self, work: KitWork) -> list[Step]:
-        """The program that the kit runs from then on."""
+    def account_proofs(self, account: AccountWork, identity: Identity | None, connects: bool) -> list[Step]:
+        """What the account knows, asked once more.
 
-    def proofs(self, account: AccountWork | None, work: KitWork, actions: Collection[str]) -> list[Step]:
-        """The kit proved once more, as far as these actions went."""
-
-    def wifi(self, work: KitWork) -> list[Step]:
-        """The Wi-Fi network, where one was given."""
-
-    def account_proofs(self, account: AccountWork, work: KitWork | None, connects: bool) -> list[Step]:
-        """What the account knows.
-
-        :param work: the kit, where there is one
+        :param identity: of the kit, where there is one
         :param connects: whether the kit has been told how to connect, so that the account must know it
         """

@@ -5,27 +5,40 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
-from iotprovision.actions.provision import DeviceIdentity
+from iotprovision.actions.identity import Chip
 from iotprovision.cloud.aws.account import Account
 from iotprovision.firmware.hex_image import HexImage
 from iotprovision.kit.detection import FoundKit
 from iotprovision.kit.target import Target
 from iotprovision.pki.authority import Authority
 from iotprovision.store import Store
-from iotprovision.wire.console import WifiNetwork
+from iotprovision.wire.wifi_network import WifiNetwork
 
 
-@dataclass(frozen=True)
 class AccountWork:
     """An account and the authority whose signer it learns.
 
     :param store: where the authority lies
+    :param open_account: called when a method needs the account; some need none
+    :param makes_authority: whether this run makes the authority where there is none
     """
 
-    account: Account
-    store: Store
-    authority: Authority
+    def __init__(
+        self, store: Store, authority: Authority, open_account: Callable[[], Account], makes_authority: bool
+    ) -> None:
+        self.store = store
+        self.authority = authority
+        self.makes_authority = makes_authority
+        self._open_account = open_account
+        self.opened: Account | None = None
+
+    @cached_property
+    def account(self) -> Account:
+        """:raises UsageError: the profile is unknown or not complete"""
+        self.opened = self._open_account()
+        return self.opened
 
 
 @dataclass(frozen=True)
@@ -40,16 +53,17 @@ class Firmware:
 class KitWork:
     """A kit and what shall be on it.
 
-    :param backups: where what is overwritten on the kit is kept
+    :param files: the kit's folder in the store; what is overwritten on the kit is kept there too
     :param network: the Wi-Fi network to set; None leaves Wi-Fi alone
+    :param lock: whether slots are locked where the method locks them
     :param random: ``random(n)`` gives n random bytes
     :param clock: the time, with its time zone
     """
 
     kit: FoundKit
     target: Target
-    backups: Store
-    identity: DeviceIdentity
+    chip: Chip
+    files: Store
     provisioning_firmware: Firmware
     application: Firmware
     network: WifiNetwork | None

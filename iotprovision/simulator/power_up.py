@@ -39,7 +39,7 @@ DEVICE_KEY_SLOT = 0
 # Rule and Lambda need about a second, and several on a busy machine where the Lambda's interpreter starts cold.
 ACCEPTANCE_TIMEOUT = 30.0
 # A device is not told when its registration is through, so it asks again; each time costs a run of the Lambda.
-FIRST_PAUSE = 1.0
+FIRST_PAUSE = 1.5
 LONGEST_PAUSE = 4.0
 # For each exchange with the cloud once the connection stands; it is on this machine.
 ANSWER_TIMEOUT = 5.0

@@ -1,0 +1,101 @@
+"""The steps of a run, in the order of danger, from a provisioner and the actions that were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from iotprovision.actions.application import Application, WifiSet
+from iotprovision.actions.first_connection import FirstConnection
+from iotprovision.actions.identity import Identity
+from iotprovision.actions.links import DebuggerRestarted, LinksOnDrive
+from iotprovision.actions.provision import ProvisioningFirmware, SlotsLocked
+from iotprovision.actions.verify import Challenge
+from iotprovision.provisioners.provisioner import Provisioner
+from iotprovision.provisioners.work import AccountWork, KitWork
+from iotprovision.steps import Proof, Step
+
+PowerUp = Callable[[], Mapping[str, Any]]
+
+
+class Plan:
+    """Chooses and orders steps.
+
+    :param actions: those that were asked for
+    :param work: None for a run that needs no kit
+    :param power_up: lets the board connect, where that can be watched
+    """
+
+    def __init__(
+        self,
+        method: Provisioner,
+        actions: Collection[str],
+        account: AccountWork,
+        work: KitWork | None,
+        power_up: PowerUp | None,
+    ) -> None:
+        self._method = method
+        self._actions = actions
+        self._account = account
+        self._work = work
+        self._power_up = power_up
+        self._identity = method.identity(account, work) if work else None
+
+    def steps(self, verify: bool) -> list[Step]:
+        """:param verify: whether the whole is proved once more at the end"""
+        steps: list[Step] = []
+        if "certs" in self._actions:
+            steps += self._method.certs(self._account)
+        if self._work and self._identity:
+            steps += self._kit_steps(self._work, self._identity, verify)
+        if verify and {"certs", "provision"} & set(self._actions):
+            connects = self._work is not None and (self._power_up is not None or self._work.network is not None)
+            steps += self._method.account_proofs(self._account, self._identity, connects)
+        return steps
+
+    def _kit_steps(self, work: KitWork, identity: Identity, verify: bool) -> list[Step]:
+        steps: list[Step] = []
+        if "provision" in self._actions:
+            # The lock comes after the read-back of what it freezes, the account after the kit is right.
+            steps += [_provisioning_firmware(work), *self._method.credentials(self._account, work, identity)]
+            steps += [SlotsLocked(work.target)] if work.lock else []
+            steps += self._method.registration(self._account, work, identity)
+        if "links" in self._actions:
+            # The debugger is restarted at once: it restarts the MCU too, which must not happen after Wi-Fi is set.
+            links = self._links(work, identity)
+            steps += [links, DebuggerRestarted(work.target, links)]
+        if "application" in self._actions:
+            steps.append(_application(work))
+        if verify:
+            steps += self._proofs(work, identity)
+        if work.network:
+            # Last of what is done to the kit: the demo keeps the network in RAM until it has connected.
+            steps.append(WifiSet(work.target, work.network))
+        if self._power_up and {"provision", "application"} <= set(self._actions):
+            steps.append(FirstConnection(self._power_up))
+        return steps
+
+    def _proofs(self, work: KitWork, identity: Identity) -> list[Step]:
+        """The kit proved once more. Its chips are read through the provisioning firmware, so that goes in and out."""
+        steps: list[Step] = []
+        if "provision" in self._actions:
+            steps.append(_provisioning_firmware(work))
+            steps += [Proof(step) for step in self._method.credentials(self._account, work, identity)]
+            steps.append(Challenge(work.target, identity, work.random))
+        if "links" in self._actions:
+            steps.append(Proof(self._links(work, identity)))
+        if "application" in self._actions:
+            steps.append(_application(work))
+        return steps
+
+    def _links(self, work: KitWork, identity: Identity) -> LinksOnDrive:
+        coming = "provision" in self._actions
+        return LinksOnDrive(work.kit, identity, self._method.links_code(), work.files, work.clock, coming)
+
+
+def _provisioning_firmware(work: KitWork) -> ProvisioningFirmware:
+    return ProvisioningFirmware(work.target, work.provisioning_firmware.load, work.provisioning_firmware.name)
+
+
+def _application(work: KitWork) -> Application:
+    return Application(work.target, work.application.load, work.application.name)
