@@ -195,6 +195,13 @@ def test_modelled_demo_says_what_the_real_demo_says(endpoint, thing_name, lines)
     assert real.board.secure_element.config == model.board.secure_element.config
 
 
+def test_both_demos_start_again_when_told_to():
+    real, model = RealFirmware(demo_board(ENDPOINT, THING_NAME)), Model(demo_board(ENDPOINT, THING_NAME))
+    assert real.run(DEMO_START_TIME) == model.start()
+    real.simulation.receive(b"reset\r\n")
+    assert real.run(DEMO_ANSWER_TIME + DEMO_START_TIME) == model.ask(b"reset\r\n")
+
+
 # --- in its thread ---------------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,6 @@
 """An ATmega4808 in yasimavr with the chips of an AVR-IoT board around it: program memory in, UART bytes in and out.
 
-yasimavr 0.1.6 differs from silicon in six places that the vendor's firmware meets; each is made up for here, without
+yasimavr 0.1.6 differs from silicon in seven places that the vendor's firmware meets; each is made up for here, without
 changing it, where a comment says so. Everything runs in simulated time; nothing here knows of threads or wall time.
 """
 
@@ -35,6 +35,8 @@ _USART2_NOT_ROUTED = 3 << 4
 _SPI0_INTFLAGS = 0x08C3
 _INTERRUPT_FLAG = 0x80
 _UNUSED_ADDRESS = 0x13F0
+_JUMP_TO_ITSELF = b"\xff\xcf"
+_WATCHDOG_TIME = 0.03
 
 _ECC_DATA, _ECC_CLOCK = "PA2", "PA3"
 _WINC_MOSI, _WINC_MISO, _WINC_CLOCK, _WINC_SELECT, _WINC_RESET, _WINC_INTERRUPT = (
@@ -114,6 +116,7 @@ class AvrSimulation:
         self._loop.set_fast_mode(True)
         self.baud_rate: int | None = None
         self._sent = bytearray()
+        self._waiting_since: float | None = None
         # yasimavr keeps no references to what it is given.
         self._kept: list[Any] = []
         self._load(bytes(board.flash), bytes(board.fuses))
@@ -133,8 +136,23 @@ class AvrSimulation:
         self._loop.run(int(seconds * CLOCK))
         if self._loop.state() == core.SimLoop.State.Done:
             raise SimulationEndedError(str(self._device.state()))
+        self._reset_when_waiting_for_the_watchdog()
         sent, self._sent = bytes(self._sent), bytearray()
         return sent
+
+    def _reset_when_waiting_for_the_watchdog(self) -> None:
+        # yasimavr loses what the firmware writes to WDT.CTRLA. The firmware arms the watchdog only to be reset by it,
+        # in a jump to itself that nothing else can end.
+        if self._device.state() != core.Device.State.Sleeping or not self._at_jump_to_itself():
+            self._waiting_since = None
+        elif self._waiting_since is None:
+            self._waiting_since = self.now
+        elif self.now - self._waiting_since > _WATCHDOG_TIME:
+            self._waiting_since = None
+            self._probe.reset_device()
+
+    def _at_jump_to_itself(self) -> bool:
+        return bytes(self._probe.read_flash(self._probe.read_pc(), len(_JUMP_TO_ITSELF))) == _JUMP_TO_ITSELF
 
     def receive(self, data: bytes) -> None:
         """Bytes for the UART; they come in one after the other at the rate that the firmware set."""

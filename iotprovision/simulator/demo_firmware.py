@@ -83,6 +83,10 @@ def parse_wifi(argument: bytes) -> WifiCredentials | None:
     return WifiCredentials(fields[0][:LONGEST_SSID], passphrase, authentication)
 
 
+class _ResetRequestedError(Exception):
+    """The demo resets the MCU."""
+
+
 class DemoFirmware:
     """The demo on one MCU; ``credentials`` is what ``wifi`` set since the last reset."""
 
@@ -149,14 +153,17 @@ class DemoFirmware:
         if self._hangs:
             return b""
         output = b""
-        for start in range(0, len(burst), BYTES_PER_POLL):
-            output += self._poll(burst[start : start + BYTES_PER_POLL])
+        try:
+            for start in range(0, len(burst), BYTES_PER_POLL):
+                output += self._poll(burst[start : start + BYTES_PER_POLL])
+        except _ResetRequestedError:
+            output += self.start()  # what came behind the command is lost
         return output
 
     def _poll(self, received: bytes) -> bytes:
         output = b""
         command_taken = False
-        for position, character in enumerate(received):
+        for character in received:
             if character not in b"\r\n":
                 if len(self._line) < LONGEST_LINE:
                     self._line.append(character)
@@ -175,14 +182,13 @@ class DemoFirmware:
             if second_half or command_taken:
                 continue
             command_taken = True
-            name = line.split(b"\0")[0].split(b" ")[0]
-            if name == b"reset":
-                return output + self.start() + self._poll(received[position + 1 :])
             output += self._execute(line.split(b"\0")[0])
         return output
 
     def _execute(self, line: bytes) -> bytes:
         name, _, argument = line.partition(b" ")
+        if name == b"reset":
+            raise _ResetRequestedError
         if name == b"reconnect":
             return b"OK\r\n"
         if name == b"debug":
