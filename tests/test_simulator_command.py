@@ -416,11 +416,32 @@ def test_default_folder_is_in_the_store(tmp_path):
     assert (tmp_path / "home" / "simulator" / "avr-iot-wg" / "kit.yaml").exists()
 
 
-def test_folder_that_cannot_be_made(tmp_path):
+@pytest.mark.parametrize("action", ["serve", "reset"])
+def test_folder_that_cannot_be_used(tmp_path, action):
     (tmp_path / "file").touch()
-    result = simulator("serve", "--state", tmp_path / "file" / "folder")
-    assert result.returncode == ExitCode.STORE
-    assert "Traceback" not in result.stderr
+    unusable = [tmp_path / "file" / "folder", tmp_path / "file"]
+    for folder in unusable + [Path("/proc/self")] * sys.platform.startswith("linux"):
+        result = simulator(action, "avr-iot-wa", "--state", folder)
+        assert result.returncode == ExitCode.STORE
+        assert str(folder) in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_file_in_the_place_of_a_kit(tmp_path):
+    (tmp_path / "avr-iot-wa").touch()
+    assert simulator("serve", "--state", tmp_path).returncode == ExitCode.STORE
+    assert simulator("reset", "--state", tmp_path).returncode == 0
+    assert (tmp_path / "avr-iot-wa" / "kit.yaml").exists()
+
+
+def test_emulator_that_is_not_installed(tmp_path):
+    (tmp_path / "yasimavr").mkdir()
+    (tmp_path / "yasimavr" / "__init__.py").write_text("raise ImportError(\"No module named 'yasimavr'\")\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    result = simulator("serve", "avr-iot-wa@emulated", "--state", tmp_path / "kits", env=environment)
+    assert result.returncode == ExitCode.USAGE
+    assert "yasimavr" in result.stderr
+    assert ".[emulator]" in result.stderr
 
 
 def test_start_is_quick(tmp_path):

@@ -60,6 +60,7 @@ def exclusive(state_folder: Path, name: SimulatedKitName) -> Iterator[None]:
     """Hold a kit, so that no other process serves or resets it; freed by the system when this process dies.
 
     :raises LockedError: another process holds it
+    :raises StoreError: the folder cannot be written
     """
     prepare_folder(state_folder)
     lock = FileLock(state_folder / f".{name.text}.lock")
@@ -71,6 +72,8 @@ def exclusive(state_folder: Path, name: SimulatedKitName) -> Iterator[None]:
             f"its folder is {state_folder / name.text}",
             "stop that process, or use another folder (--state)",
         ) from None
+    except (OSError, NotImplementedError) as error:  # a file system without locks
+        raise _not_writable(state_folder, error) from error
     try:
         yield
     finally:
@@ -89,14 +92,18 @@ def kits_in(state_folder: Path) -> list[SimulatedKitName]:
 def prepare_folder(state_folder: Path) -> None:
     """Make the folder of all simulated kits, for its owner only.
 
-    :raises StoreError: it cannot be made
+    :raises StoreError: it cannot be made or written
     """
     try:
         state_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=state_folder):
+            pass  # the lock library takes a folder that nobody may write to for one that is busy
     except OSError as error:
-        raise StoreError(
-            f"Cannot make the folder {state_folder}", str(error), "choose another one (--state)"
-        ) from error
+        raise _not_writable(state_folder, error) from error
+
+
+def _not_writable(state_folder: Path, error: Exception) -> StoreError:
+    return StoreError(f"Cannot write to the folder {state_folder}", str(error), "choose another one (--state DIR)")
 
 
 @dataclass(frozen=True)
@@ -137,9 +144,7 @@ class KitState:
             try:
                 cls._create(state_folder, name, debugger_version or FACTORY_DEBUGGER_VERSION)
             except OSError as error:
-                raise StoreError(
-                    f"Cannot write to {state_folder}", str(error), "choose another folder (--state)"
-                ) from error
+                raise _not_writable(state_folder, error) from error
         state = cls._load(folder, name)
         if debugger_version:
             state.debugger_version = debugger_version
@@ -293,9 +298,15 @@ def reset(state_folder: Path, name: SimulatedKitName, debugger_version: str | No
     """Throw a kit's state away and make a factory-fresh one: new serial numbers, new keys.
 
     :raises LockedError: the kit is being served
+    :raises StoreError: the folder cannot be written
     """
     with exclusive(state_folder, name):
         folder = state_folder / name.text
-        if folder.exists():
-            shutil.rmtree(folder)
+        try:
+            if folder.is_dir():
+                shutil.rmtree(folder)
+            else:
+                folder.unlink(missing_ok=True)
+        except OSError as error:
+            raise _not_writable(state_folder, error) from error
         return KitState.load_or_create(state_folder, name, debugger_version)
