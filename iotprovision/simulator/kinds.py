@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from iotprovision.chips.ecc608 import Kind as SecureElementKind
 from iotprovision.errors import UsageError
-from iotprovision.simulator.updi_target import ATMEGA4808, UpdiPart
+from iotprovision.simulator.updi_part import ATMEGA4808, UpdiPart
 
 
 @dataclass(frozen=True)

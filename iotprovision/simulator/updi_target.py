@@ -1,17 +1,17 @@
 """An AVR with UPDI behind the debugger: the commands of the AVR8 handler, on the memories of the board.
 
-Commands, memory types and failure codes: pyedbglib ``avr8protocol``; memories: ATmega4808 datasheet.
+What is refused, and with which code: pyedbglib ``avr8protocol`` and ``avr8protocolerrors``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import IntEnum
 from struct import error as StructError  # noqa: N812
 from struct import unpack_from
 
+from iotprovision.simulator.avr8 import Command, Erase, Failure, Memory
 from iotprovision.simulator.board import Board, Microcontroller
+from iotprovision.simulator.updi_part import UpdiPart
 
 UNLOCKED = 0xC5
 ERASED = 0xFF
@@ -20,126 +20,12 @@ SUCCESS = b"\x80\x00"
 DATA = b"\x84\x00"
 FAILURE = b"\xa0\x00"
 TRAILING_STATUS = b"\x00"
-
-
-class Command(IntEnum):
-    """Commands of the AVR8 handler that a programmer sends."""
-
-    QUERY = 0x00
-    SET = 0x01
-    GET = 0x02
-    ACTIVATE_PHYSICAL = 0x10
-    DEACTIVATE_PHYSICAL = 0x11
-    GET_ID = 0x12
-    ENTER_PROGRAMMING = 0x15
-    LEAVE_PROGRAMMING = 0x16
-    ERASE = 0x20
-    READ = 0x21
-    WRITE = 0x23
-    RESET = 0x30
-
-
-class Failure(IntEnum):
-    """Failure codes of the AVR8 handler."""
-
-    NO_TARGET_POWER = 0x22
-    PHYSICAL_STATE = 0x31
-    ILLEGAL_STATE = 0x32
-    CONFIGURATION = 0x33
-    MEMORY_TYPE = 0x34
-    SIZE = 0x35
-    ADDRESS = 0x36
-    ALIGNMENT = 0x37
-    RANGE = 0x38
-    VALUE = 0x39
-    LOCKED = 0x44
-    NOT_SUPPORTED = 0x90
-
-
-class Memory(IntEnum):
-    """Memory types of the AVR8 handler."""
-
-    DATA_SPACE = 0x20
-    EEPROM = 0x22
-    FLASH_PAGE = 0xB0
-    EEPROM_PAGE = 0xB1
-    FUSES = 0xB2
-    LOCK_BITS = 0xB3
-    SIGNATURE = 0xB4
-    EEPROM_ATOMIC = 0xC4
-    USER_ROW = 0xC5
-    CALIBRATION = 0xC6
-    CONTROL_STATUS = 0xD0
-    INFORMATION_BLOCK = 0xD3
-
-
-class Erase(IntEnum):
-    """Erase modes of the AVR8 handler."""
-
-    CHIP = 0
-    EEPROM = 3
-    FLASH_PAGE = 4
-    BOOT_PAGE = 5
-    EEPROM_PAGE = 6
-    USER_ROW = 7
-
-
 VARIANT = (0, 0)
 INTERFACE = (1, 0)
 UPDI_VARIANT = 5
 UPDI_INTERFACE = 8
 CHIP_ERASE_TO_ENTER = (3, 7)
-DEVICE_DATA_CONTEXT = 2
 PDI_REVISION = 0x30  # status byte A: revision 3 in the high nibble
-
-
-@dataclass(frozen=True)
-class UpdiPart:
-    """One AVR: sizes in bytes, addresses in its data space."""
-
-    name: str
-    signature: bytes
-    revision: int
-    information_block: bytes
-    flash_size: int
-    flash_page: int
-    flash_start: int
-    eeprom_start: int
-    eeprom_size: int
-    eeprom_page: int
-    fuses_start: int
-    factory_fuses: bytes
-    lock_start: int
-    signature_start: int
-    user_row_start: int
-    user_row_size: int
-    memory_start: int
-    memory_size: int
-    revision_address: int = 0x0F01
-    eeprom_save_fuse: tuple[int, int] = (5, 0x01)
-
-
-ATMEGA4808 = UpdiPart(
-    name="ATmega4808",
-    signature=bytes.fromhex("1e9650"),
-    revision=0x01,
-    information_block=b"megaAVR P:0D:1-3M2 (01.59B14.0)\x00",
-    flash_size=0xC000,
-    flash_page=0x80,
-    flash_start=0x4000,
-    eeprom_start=0x1400,
-    eeprom_size=0x100,
-    eeprom_page=0x40,
-    fuses_start=0x1280,
-    factory_fuses=bytes.fromhex("000001ff00e4070000"),
-    lock_start=0x128A,
-    signature_start=0x1100,
-    user_row_start=0x1300,
-    user_row_size=0x40,
-    memory_start=0x2800,
-    memory_size=0x1800,
-)
-PARTS = {part.name: part for part in (ATMEGA4808,)}
 
 
 class Refused(Exception):  # noqa: N818

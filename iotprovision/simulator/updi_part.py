@@ -1,0 +1,57 @@
+"""AVR parts with UPDI: what a programmer has to know of them (from their datasheets)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class UpdiPart:
+    """One AVR: sizes in bytes, addresses in its data space.
+
+    :param information_block: the 32 characters that the part tells of itself over UPDI
+    :param eeprom_save_fuse: fuse number and mask of EESAVE: where it is set, a chip erase spares the EEPROM
+    """
+
+    name: str
+    signature: bytes
+    revision: int
+    information_block: bytes
+    flash_size: int
+    flash_page: int
+    flash_start: int
+    eeprom_start: int
+    eeprom_size: int
+    eeprom_page: int
+    fuses_start: int
+    factory_fuses: bytes
+    lock_start: int
+    signature_start: int
+    user_row_start: int
+    user_row_size: int
+    memory_start: int
+    memory_size: int
+    revision_address: int = 0x0F01
+    eeprom_save_fuse: tuple[int, int] = (5, 0x01)
+
+
+ATMEGA4808 = UpdiPart(
+    name="ATmega4808",
+    signature=bytes.fromhex("1e9650"),
+    revision=0x01,
+    information_block=b"megaAVR P:0D:1-3M2 (01.59B14.0)\x00",
+    flash_size=0xC000,
+    flash_page=0x80,
+    flash_start=0x4000,
+    eeprom_start=0x1400,
+    eeprom_size=0x100,
+    eeprom_page=0x40,
+    fuses_start=0x1280,
+    factory_fuses=bytes.fromhex("000001ff00e4070000"),
+    lock_start=0x128A,
+    signature_start=0x1100,
+    user_row_start=0x1300,
+    user_row_size=0x40,
+    memory_start=0x2800,
+    memory_size=0x1800,
+)
