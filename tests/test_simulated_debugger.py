@@ -183,6 +183,13 @@ class TestReports:
         avr8.erase(Avr8Protocol.ERASE_APP_PAGE, PAGE + 5)
         assert bytes(avr8.memory_read(flash, PAGE, PAGE)) == b"\xff" * PAGE
 
+    @pytest.mark.parametrize(("fuse", "left"), [(0xE4, b"\xff"), (0xE5, b"\x42")])
+    def test_chip_erase_spares_the_eeprom_where_the_fuse_says_so(self, avr8, fuse, left):
+        avr8.memory_write(Avr8Protocol.AVR8_MEMTYPE_EEPROM_ATOMIC, 0x1403, b"\x42")
+        avr8.memory_write(Avr8Protocol.AVR8_MEMTYPE_FUSES, 0x1285, bytes([fuse]))
+        avr8.erase(Avr8Protocol.ERASE_CHIP, 0)
+        assert bytes(avr8.memory_read(Avr8Protocol.AVR8_MEMTYPE_EEPROM, 0x1403, 1)) == left
+
     @pytest.mark.parametrize("length", [1, 59, 60, 61, 120, 512])
     def test_answers_of_every_length_arrive(self, avr8, length):
         flash = Avr8Protocol.AVR8_MEMTYPE_FLASH_PAGE

@@ -37,6 +37,13 @@ def served(tmp_path_factory):
         process.wait(PROGRAM_TIMEOUT)
 
 
+@pytest.fixture(scope="module")
+def damaged_kit(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("damaged")
+    start_kits([KIT], folder).stop()
+    return folder
+
+
 def serving(folder, *arguments):
     return subprocess.Popen(
         [
@@ -243,7 +250,7 @@ class TestLifetime:
             ("board-config.bin", b"\x00" * 4097),
         ],
     )
-    def test_damaged_state_says_so_and_names_the_cure(self, tmp_path, damaged_kit, file, content):
+    def test_damaged_state_says_so_and_names_the_cure(self, damaged_kit, file, content):
         path = damaged_kit / "avr-iot-wa" / file
         original = path.read_bytes()
         path.unlink() if content is None else path.write_bytes(content)
@@ -253,13 +260,6 @@ class TestLifetime:
         assert "simulator reset avr-iot-wa" in result.stderr
         assert "Traceback" not in result.stderr
         path.write_bytes(original)
-
-    @pytest.fixture(scope="class")
-    @staticmethod
-    def damaged_kit(tmp_path_factory):
-        folder = tmp_path_factory.mktemp("damaged")
-        start_kits([KIT], folder).stop()
-        return folder
 
     def test_started_from_a_program_the_error_is_the_same(self, tmp_path):
         start_kits([KIT], tmp_path).stop()
