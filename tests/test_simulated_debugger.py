@@ -2,6 +2,7 @@
 
 import random
 import re
+import shutil
 import time
 from contextlib import contextmanager
 
@@ -23,6 +24,9 @@ from pymcuprog.pymcuprog_errors import PymcuprogDeviceLockedError, PymcuprogTool
 from pymcuprog.toolconnection import ToolUsbHidConnection
 from simulated import eventually, kits_on_the_bus, on_the_bus
 
+from iotprovision.simulator.host import start_kits
+from iotprovision.simulator.kinds import SimulatedKitName
+
 PAGE = 128
 FLASH_SIZE = 0xC000
 
@@ -33,8 +37,17 @@ def kit(tmp_path_factory):
         yield kits
 
 
+@pytest.fixture(scope="module")
+def factory(tmp_path_factory):
+    """The folder of a kit that has never been used: copying it is quicker than making another."""
+    folder = tmp_path_factory.mktemp("factory")
+    start_kits([SimulatedKitName.parse("avr-iot-wa")], folder).stop()
+    return folder
+
+
 @pytest.fixture
-def fresh_kit(tmp_path):
+def fresh_kit(tmp_path, factory):
+    shutil.copytree(factory, tmp_path, dirs_exist_ok=True)
     with kits_on_the_bus(tmp_path, "avr-iot-wa") as kits:
         yield kits
 
