@@ -35,6 +35,7 @@ setup(
     package_data={"iotprovision": ["py.typed", "kit/kits.yaml", "simulator/injected/sitecustomize.py"]},
     cmdclass={"build_py": BuildWithFirmwareIndex},
     install_requires=[
+        "argcomplete>=3",
         "boto3>=1.34",
         "cryptography>=42",
         "filelock>=3.12",

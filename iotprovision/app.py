@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from iotprovision import interrupts
 from iotprovision.actions.identity import Chip
-from iotprovision.cli import PASSPHRASE_VARIABLE, Environment
+from iotprovision.cli import PASSPHRASE_VARIABLE, PSK_VARIABLE, Environment
 from iotprovision.cloud.aws.account import Account
 from iotprovision.errors import ExitCode, InterruptedRunError, ProvisioningError, UsageError
 from iotprovision.firmware.cache import FirmwareCache
@@ -27,13 +27,14 @@ from iotprovision.provisioners.work import AccountWork, Firmware, KitWork
 from iotprovision.report import Reporter, open_log
 from iotprovision.steps import Record, Rules, Step, run
 from iotprovision.store import Store
-from iotprovision.wire.wifi_network import WifiNetwork
+from iotprovision.wire.wifi_network import OPEN, WifiNetwork
 
 if TYPE_CHECKING:
     from iotprovision.simulator.bench import SimulatedBench
 
 SIMULATOR_FOLDER = "simulator"
 SIMULATED_STORE = "certificates"
+CA_PASSPHRASE_SOURCES = f"--ca-passphrase-file FILE, or the variable {PASSPHRASE_VARIABLE}"
 
 
 def run_command(options: argparse.Namespace, environment: Environment) -> ExitCode:
@@ -116,10 +117,24 @@ class Run:
         options = self._options
         if options.wifi_ssid is None:
             return None
-        network = WifiNetwork(options.wifi_ssid, options.wifi_psk or None, options.wifi_auth)
+        network = WifiNetwork(options.wifi_ssid, self._wifi_passphrase(), options.wifi_auth)
         for warning in network.warnings:
             self._reporter.warning(warning)
         return network
+
+    def _wifi_passphrase(self) -> str | None:
+        options = self._options
+        if options.psk_file is not None:
+            return _first_line(options.psk_file).decode("utf-8", "replace")
+        if options.wifi_psk:
+            if not self._environment.variables.get(PSK_VARIABLE):
+                self._reporter.warning("a passphrase on the command line can be seen by others; --psk-file hides it")
+            return str(options.wifi_psk)
+        if options.wifi_auth == OPEN:
+            return None
+        return self._environment.ask_secret(
+            f"Passphrase of the Wi-Fi network {options.wifi_ssid}: ", f"--psk-file FILE, or the variable {PSK_VARIABLE}"
+        )
 
     def _names(self) -> Names:
         options = self._options
@@ -158,11 +173,12 @@ class Run:
         if given:
             return given
         if any(b"ENCRYPTED" in (self._store.read(name) or b"") for name in (ROOT_KEY, SIGNER_KEY)):
-            return self._environment.ask_secret("Passphrase of the CA keys: ").encode("utf-8")
+            return self._environment.ask_secret("Passphrase of the CA keys: ", CA_PASSPHRASE_SOURCES).encode("utf-8")
         if not self._options.encrypt_keys:
             return None
         first, second = (
-            self._environment.ask_secret(f"{prompt} passphrase of the CA keys: ") for prompt in ("New", "Repeat the")
+            self._environment.ask_secret(f"{prompt} passphrase of the CA keys: ", CA_PASSPHRASE_SOURCES)
+            for prompt in ("New", "Repeat the")
         )
         if first != second or not first:
             raise UsageError("The two passphrases are not the same" if first else "The passphrase is empty")
@@ -170,15 +186,7 @@ class Run:
 
     def _passphrase_in_file(self) -> bytes | None:
         file = self._options.ca_passphrase_file
-        if file is None:
-            return None
-        try:
-            first = bytes(file.read_bytes().partition(b"\n")[0].rstrip(b"\r"))
-        except OSError as error:
-            raise UsageError(f"The passphrase file {file} cannot be read", str(error.strerror)) from error
-        if not first:
-            raise UsageError(f"The passphrase file {file} is empty", "Its first line is the passphrase.")
-        return first
+        return None if file is None else _first_line(file)
 
     def _kit_work(self, kit: FoundKit, network: WifiNetwork | None) -> KitWork:
         files = self._store.for_kit(kit.serial_number)
@@ -193,6 +201,7 @@ class Run:
             provisioning_firmware=self._firmware(kit, "iotprovision", self._options.provision_firmware),
             application=self._firmware(kit, f"demo-{self._options.cloud_provider}", self._options.application_firmware),
             network=network,
+            provisioning_firmware_is_there=self._options.sprov,
             lock=not self._options.no_lock,
             random=secrets.token_bytes,
             clock=now,
@@ -218,7 +227,9 @@ class Run:
         return report
 
     def _execute(self, steps: list[Step], account: AccountWork) -> None:
-        rules = Rules(dry_run=self._options.dry_run, force=self._options.force)
+        options = self._options
+        given = {"force": options.force, "fdev": options.fdev, "fca": options.fca, "faws": options.faws}
+        rules = Rules(options.dry_run, frozenset(name for name, is_given in given.items() if is_given))
         records: list[Record] = []
         try:
             for record in run(steps, rules, self._reporter):
@@ -227,6 +238,17 @@ class Run:
             self._reporter.table(records)
             if account.opened:
                 self._reporter.add("account", _account_data(account.opened))
+
+
+def _first_line(file: Path) -> bytes:
+    """The secret in a file: its first line, without the line end."""
+    try:
+        first = bytes(file.read_bytes().partition(b"\n")[0].rstrip(b"\r"))
+    except OSError as error:
+        raise UsageError(f"The passphrase file {file} cannot be read", str(error.strerror)) from error
+    if not first:
+        raise UsageError(f"The passphrase file {file} is empty", "Its first line is the passphrase.")
+    return first
 
 
 def _account_data(account: Account) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """The command line: every option and action. Nothing else reads arguments.
 
 Imports only what ``--help`` needs; the rest is imported when a run begins.
@@ -16,9 +17,13 @@ from iotprovision import __version__
 from iotprovision.errors import ExitCode, ProvisioningError, UsageError
 
 ACTIONS = ("all", "certs", "provision", "links", "application", "none")
+NEWER_ACTIONS = {"account": "certs"}
 METHODS = ("jitr", "custom")
+LEVELS = ("fatal", "error", "warning", "info", "debug")
 SIMULATED_KITS = ("avr-iot-wa", "avr-iot-wg", "avr-iot-wa@emulated", "avr-iot-wg@emulated")
+SETTING_PREFIX = "IOTPROVISION_"
 HOME_VARIABLE = "IOTPROVISION_HOME"
+PSK_VARIABLE = "IOTPROVISION_WIFI_PSK"
 PASSPHRASE_VARIABLE = "IOTPROVISION_CA_PASSPHRASE"  # noqa: S105 - the name of a variable
 
 EPILOG = """\
@@ -51,23 +56,21 @@ class Environment:
             return Path(moved).expanduser()
         return (self._home or Path.home()) / ".microchip-iot"
 
-    def ask_secret(self, prompt: str) -> str:
+    def ask_secret(self, prompt: str, otherwise: str) -> str:
         """Ask at the terminal, without echo.
 
+        :param otherwise: where else the secret may come from, for the message
         :raises UsageError: there is no terminal to ask at
         """
         if not sys.stdin or not sys.stdin.isatty():
-            raise UsageError(
-                "A passphrase is needed, and there is no terminal to ask at.",
-                hint=f"Give it in the variable {PASSPHRASE_VARIABLE} or with --ca-passphrase-file FILE.",
-            )
+            raise UsageError("A passphrase is needed, and there is no terminal to ask at", hint=otherwise)
         import getpass
 
         return getpass.getpass(prompt, stream=self.err)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser, with every option that works and no other."""
+    """The parser, with every option that works and no other: first those of the vendor's tool, then ours."""
     parser = argparse.ArgumentParser(
         prog="iotprovision",
         description="Makes a Microchip IoT kit a trusted device of a cloud account, and proves it.",
@@ -82,6 +85,13 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="ACTION",
         help=f"action(s) to perform: {', '.join(ACTIONS)} (default: all)",
     )
+    _add_known_options(parser)
+    _add_own_options(parser.add_argument_group("more options"))
+    _add_newer_spellings(parser.add_argument_group("spellings of the vendor's newer tool"))
+    return parser
+
+
+def _add_known_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-c", "--cloud-provider", choices=("aws",), default="aws", help="cloud provider to provision for (default: aws)"
     )
@@ -119,11 +129,27 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="application hex file (default: the vendor's demo for the cloud)",
     )
-    parser.add_argument("-ssid", "--wifi-ssid", metavar="SSID", help="name of the Wi-Fi network to connect to")
-    parser.add_argument("-psk", "--wifi-psk", metavar="PASSPHRASE", default="", help="passphrase of the Wi-Fi network")
+    parser.add_argument(
+        "-ssid",
+        "--ssid",
+        "--wifi-ssid",
+        dest="wifi_ssid",
+        metavar="SSID",
+        help="name of the Wi-Fi network to connect to",
+    )
+    parser.add_argument(
+        "-psk",
+        "--psk",
+        "--wifi-psk",
+        dest="wifi_psk",
+        metavar="PASSPHRASE",
+        help="passphrase of the Wi-Fi network; others on this machine can see it, --psk-file is safer",
+    )
     parser.add_argument(
         "-auth",
+        "--auth",
         "--wifi-auth",
+        dest="wifi_auth",
         choices=("open", "wpa-psk", "wep", "ieee802.1x"),
         default="wpa-psk",
         help="Wi-Fi authentication (default: wpa-psk)",
@@ -137,57 +163,78 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--verify", action="store_true", help="when all is done, prove the whole once more from the kit and the account"
     )
-    parser.add_argument("--org", metavar="NAME", help="organisation in the certificates")
-    parser.add_argument("--rcn", metavar="NAME", help="common name of a new root CA")
-    parser.add_argument("--scn", metavar="NAME", help="common name of a new signer CA")
     parser.add_argument(
-        "--encrypt-keys", action="store_true", help="encrypt new CA keys; asks for a passphrase if none is given"
+        "-l",
+        "--logging",
+        choices=LEVELS,
+        default="warning",
+        help="least severity of log messages shown (default: warning); the log file always has all",
     )
-    parser.add_argument(
-        "--ca-passphrase-file", type=Path, metavar="FILE", help="file whose first line is the passphrase of the CA keys"
-    )
-    parser.add_argument(
-        "--no-lock",
-        action="store_true",
-        help="leave slots 10 to 12 of the secure element unlocked (locking cannot be undone)",
-    )
-    parser.add_argument(
+    parser.add_argument("-V", "--version", action="version", version=f"iotprovision {__version__}")
+
+
+def _add_own_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--simulate",
         nargs="?",
         const=SIMULATED_KITS[0],
         metavar="KIT",
         help=f"work on a simulated kit and a local cloud: {', '.join(SIMULATED_KITS)} (default: {SIMULATED_KITS[0]})",
     )
-    parser.add_argument(
+    group.add_argument(
         "--dry-run", action="store_true", help="say what a run would do; write nothing, not even firmware"
     )
-    parser.add_argument(
+    group.add_argument(
+        "--no-lock",
+        action="store_true",
+        help="leave slots 10 to 12 of the secure element unlocked (locking cannot be undone)",
+    )
+    group.add_argument(
         "--json", action="store_true", help="one JSON document on standard output, and nothing else there"
     )
-    parser.add_argument(
-        "-l",
-        "--logging",
-        choices=("fatal", "error", "warning", "info", "debug"),
-        default="warning",
-        help="least severity of log messages shown (default: warning); the log file always has all",
+    group.add_argument(
+        "--psk-file", type=Path, metavar="FILE", help="file whose first line is the passphrase of the Wi-Fi network"
     )
-    parser.add_argument("-V", "--version", action="version", version=f"iotprovision {__version__}")
-    return parser
+    group.add_argument(
+        "--encrypt-keys", action="store_true", help="encrypt new CA keys; asks for a passphrase if none is given"
+    )
+    group.add_argument(
+        "--ca-passphrase-file",
+        type=Path,
+        metavar="FILE",
+        help="file whose first line is the passphrase of the CA keys",
+    )
+
+
+def _add_newer_spellings(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--org", metavar="NAME", help="organisation in the certificates")
+    group.add_argument("--rcn", metavar="NAME", help="common name of a new root CA")
+    group.add_argument("--scn", metavar="NAME", help="common name of a new signer CA")
+    group.add_argument("--fdev", action="store_true", help="issue a new device certificate")
+    group.add_argument(
+        "--fca", action="store_true", help="make a new root CA and signer CA; the old ones are kept aside"
+    )
+    group.add_argument("--faws", action="store_true", help="deploy the parts in the AWS account anew")
+    group.add_argument(
+        "--sprov", action="store_true", help="the MCU holds the provisioning firmware already: do not program it"
+    )
+    group.add_argument("-v", dest="logging", choices=LEVELS, default=argparse.SUPPRESS, help="the same as -l")
 
 
 def parse(arguments: Sequence[str], environment: Environment) -> argparse.Namespace:
-    """Read the command line over the settings file.
+    """Read the command line, over the environment, over the settings file.
 
-    :raises UsageError: a combination that makes no sense
+    :raises UsageError: a combination that makes no sense, or a setting that is none
     """
     parser = build_parser()
-    options = parser.parse_args(arguments)
+    parser.parse_args(arguments)  # --help and mistakes first: they need no settings
     settings_file = environment.store_folder / "config.yaml"
-    if settings_file.exists():
-        from iotprovision.settings import apply_settings
+    if settings_file.exists() or any(name.startswith(SETTING_PREFIX) for name in environment.variables):
+        from iotprovision.settings import apply_environment, apply_file
 
-        apply_settings(parser, settings_file)
-        options = parser.parse_args(arguments)
+        apply_file(parser, settings_file)
+        apply_environment(parser, environment.variables)
+    options = parser.parse_args(arguments)
     _settle_simulated_kit(options)
     _settle_actions(options)
     return options
@@ -195,12 +242,13 @@ def parse(arguments: Sequence[str], environment: Environment) -> argparse.Namesp
 
 def _settle_simulated_kit(options: argparse.Namespace) -> None:
     # ``--simulate certs`` reads as a kit called "certs": argparse cannot know better.
-    if options.simulate in ACTIONS:
+    if options.simulate in (*ACTIONS, *NEWER_ACTIONS):
         options.actions.insert(0, options.simulate)
         options.simulate = SIMULATED_KITS[0]
 
 
 def _settle_actions(options: argparse.Namespace) -> None:
+    options.actions = [NEWER_ACTIONS.get(action, action) for action in options.actions]
     unknown = [action for action in options.actions if action not in ACTIONS]
     if unknown:
         raise UsageError(f"Unknown action {unknown[0]!r}.", hint=f"Actions are: {', '.join(ACTIONS)}.")
@@ -214,7 +262,7 @@ def _settle_actions(options: argparse.Namespace) -> None:
             "It decides which account the kit belongs to and what is written to it.",
             "iotprovision -c aws -m jitr",
         )
-    if options.wifi_psk and options.wifi_ssid is None:
+    if (options.wifi_psk or options.psk_file) and options.wifi_ssid is None:
         raise UsageError("A Wi-Fi passphrase was given without a network.", hint="Name the network with -ssid.")
     if options.wifi_ssid is not None and "application" not in options.actions:
         raise UsageError(
@@ -229,6 +277,10 @@ def main(arguments: Sequence[str] | None = None, environment: Environment | None
     :returns: the exit code, see :class:`iotprovision.errors.ExitCode`
     """
     environment = environment or Environment()
+    if "_ARGCOMPLETE" in environment.variables:  # a shell asks how a word may go on
+        import argcomplete
+
+        argcomplete.autocomplete(build_parser())
     try:
         options = parse(sys.argv[1:] if arguments is None else arguments, environment)
     except ProvisioningError as error:

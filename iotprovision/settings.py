@@ -1,9 +1,10 @@
-"""The settings file: ``config.yaml`` in the store gives defaults for any option of the command line."""
+"""Defaults for options: from ``config.yaml`` in the store, and over that from the environment."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,57 +13,83 @@ import yaml
 from iotprovision.errors import UsageError
 
 NOT_SETTABLE = frozenset({"help", "version"})
+PREFIX = "IOTPROVISION_"
+FLAG_WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
-def apply_settings(parser: argparse.ArgumentParser, path: Path) -> None:
-    """Make the values of a settings file the parser's defaults.
+def apply_file(parser: argparse.ArgumentParser, path: Path) -> None:
+    """Make the values of a settings file the parser's defaults; a file that is not there has none.
 
     Keys are long option names without the dashes (``aws-profile``), values what the option takes; flags take true or
     false.
 
     :raises UsageError: the file is no YAML mapping, a key is no option, or a value is not what the option takes
     """
-    by_name = {
+    known = _options(parser)
+    defaults = {}
+    for key, value in _read(path).items():
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.4)
+            raise UsageError(
+                f"{path}: {key!r} is no option",
+                hint=f"did you mean {near[0]!r}?" if near else f"options are {', '.join(sorted(known))}",
+            )
+        defaults[known[key].dest] = _value(f"{path}: {key}", known[key], value)
+    parser.set_defaults(**defaults)
+
+
+def apply_environment(parser: argparse.ArgumentParser, variables: Mapping[str, str]) -> None:
+    """Make variables like ``IOTPROVISION_AWS_PROFILE`` the parser's defaults; flags take 1 or 0.
+
+    Variables of that prefix that are no option (``IOTPROVISION_HOME``) are for others.
+
+    :raises UsageError: a value is not what the option takes
+    """
+    defaults: dict[str, Any] = {}
+    for key, action in _options(parser).items():
+        name = PREFIX + key.upper().replace("-", "_")
+        text = variables.get(name)
+        if not text:
+            continue
+        value: Any = FLAG_WORDS.get(text.lower(), text) if action.nargs == 0 else text
+        defaults[action.dest] = _value(name, action, value)
+    parser.set_defaults(**defaults)
+
+
+def _options(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
+    return {
         option.lstrip("-"): action
         for action in parser._actions
         for option in action.option_strings
         if option.startswith("--") and option.lstrip("-") not in NOT_SETTABLE
     }
-    defaults = {}
-    for key, value in _read(path).items():
-        if key not in by_name:
-            near = difflib.get_close_matches(str(key), by_name, n=1, cutoff=0.4)
-            raise UsageError(
-                f"{path}: {key!r} is no option.",
-                hint=f"Did you mean {near[0]!r}?" if near else f"Options are: {', '.join(sorted(by_name))}.",
-            )
-        defaults[by_name[key].dest] = _value(path, key, by_name[key], value)
-    parser.set_defaults(**defaults)
 
 
 def _read(path: Path) -> dict[Any, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
     except OSError as error:
-        raise UsageError(f"The settings file {path} cannot be read.", str(error.strerror)) from error
+        raise UsageError(f"The settings file {path} cannot be read", str(error.strerror)) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"The settings file {path} is not YAML.", str(error)) from error
+        raise UsageError(f"The settings file {path} is not YAML", str(error)) from error
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise UsageError(f"The settings file {path} is not a list of `option: value` lines.")
+        raise UsageError(f"The settings file {path} is not a list of `option: value` lines")
     return content
 
 
-def _value(path: Path, key: str, action: argparse.Action, value: Any) -> Any:
+def _value(name: str, action: argparse.Action, value: Any) -> Any:
     flag = action.nargs == 0
     if flag != isinstance(value, bool):
-        raise UsageError(f"{path}: {key} takes {'true or false' if flag else 'a text'}, not {value!r}.")
+        raise UsageError(f"{name} takes {'true or false' if flag else 'a text'}, not {value!r}")
     if flag:
         return value
     if not isinstance(value, (str, int)):
-        raise UsageError(f"{path}: {key} takes a text, not {value!r}.")
+        raise UsageError(f"{name} takes a text, not {value!r}")
     text = str(value)
     if action.choices is not None and text not in action.choices:
-        raise UsageError(f"{path}: {key} cannot be {text!r}.", hint=f"One of: {', '.join(map(str, action.choices))}.")
+        raise UsageError(f"{name} cannot be {text!r}", hint=f"one of {', '.join(map(str, action.choices))}")
     return action.type(text) if callable(action.type) else text

@@ -34,8 +34,8 @@ class Step(ABC):
     proof: str
     would: str
     irreversible = False
-    forcible = False
-    """Whether ``--force`` applies the step even where it is in place."""
+    forced_by: frozenset[str] = frozenset()
+    """Options that apply the step even where it is in place."""
     unaskable = ""
     """Why nothing can tell whether the step is in place. It is then always applied, and ``apply`` raises where the
     answer is no proof."""
@@ -89,10 +89,13 @@ class Observer(Protocol):
 
 @dataclass(frozen=True)
 class Rules:
-    """How the steps of a run are treated."""
+    """How the steps of a run are treated.
+
+    :param force: the options given that force something
+    """
 
     dry_run: bool = False
-    force: bool = False
+    force: frozenset[str] = frozenset()
 
 
 def run(steps: Sequence[Step], rules: Rules, observer: Observer) -> Iterator[Record]:
@@ -115,7 +118,7 @@ def _make_true(step: Step, rules: Rules, observer: Observer) -> Record:
 
     before = Finding(State.UNKNOWN, step.unaskable) if step.unaskable else step.check(progress)
     done = "nothing"
-    if not before.in_place or (rules.force and step.forcible):
+    if not before.in_place or rules.force & step.forced_by:
         done = step.apply(progress)
         if not step.unaskable:
             after = step.check(progress)

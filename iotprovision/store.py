@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import filelock
@@ -199,6 +199,21 @@ class Store:
             raise self._failure("write", path, error) from error
         finally:
             temporary.unlink(missing_ok=True)
+
+    def set_aside(self, names: Sequence[str], folder_name: str) -> None:
+        """Move files, as far as they are there, into a new folder inside this one.
+
+        :raises StoreError: the folder is there already, or not writable
+        """
+        folder = self.path(folder_name)
+        try:
+            folder.mkdir(FOLDER_MODE)
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):
+                    self.path(name).rename(folder / name)
+            self._settle()
+        except OSError as error:
+            raise self._failure("move files to", folder, error) from error
 
     @contextlib.contextmanager
     def lock(self, timeout: float = 0) -> Iterator[None]:

@@ -15,7 +15,7 @@ class Place(Step):
     action = "test"
     proof = "read back"
     would = "write it"
-    forcible = True
+    forced_by = frozenset({"force"})
 
     def __init__(
         self, world: dict[str, int], name: str, value: int, writes: Callable[[int], int] = lambda v: v
@@ -93,7 +93,7 @@ def test_what_does_not_hold_after_writing_ends_the_run() -> None:
 def test_a_dry_run_writes_nothing_and_says_what_it_would_do() -> None:
     world = {"b": 2}
     missing, right = Place(world, "a", 1), Place(world, "b", 2)
-    records = perform(missing, right, rules=Rules(dry_run=True, force=True))
+    records = perform(missing, right, rules=Rules(dry_run=True, force=frozenset({"force"})))
     assert world == {"b": 2}
     assert [record.done for record in records] == ["would write it", "would do nothing"]
     assert (missing.finished, right.finished) == ([False], [True])
@@ -102,8 +102,10 @@ def test_a_dry_run_writes_nothing_and_says_what_it_would_do() -> None:
 def test_force_writes_what_is_in_place() -> None:
     world = {"a": 1}
     step = Place(world, "a", 1)
-    (record,) = perform(step, rules=Rules(force=True))
+    (record,) = perform(step, rules=Rules(force=frozenset({"force"})))
     assert (step.written, record.done) == (1, "wrote 1")
+    perform(step, rules=Rules(force=frozenset({"fca"})))
+    assert step.written == 1, "another option forces other steps"
 
 
 def test_every_step_is_prepared_before_the_first_is_applied() -> None:
@@ -139,7 +141,7 @@ def test_what_nothing_can_ask_is_applied_every_time() -> None:
 
 def test_a_proof_looks_and_never_writes() -> None:
     world = {"a": 1}
-    (record,) = perform(Proof(Place(world, "a", 1)), rules=Rules(force=True))
+    (record,) = perform(Proof(Place(world, "a", 1)), rules=Rules(force=frozenset({"force"})))
     assert record.state is State.IN_PLACE
     with pytest.raises(ProofError, match="not as it should be"):
         perform(Proof(Place(world, "a", 2)))

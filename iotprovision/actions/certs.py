@@ -25,6 +25,7 @@ class StackDeployed(Step):
     action = ACTION
     proof = "template and parts compared in the account"
     would = "create or update the stack"
+    forced_by = frozenset({"faws"})
 
     def __init__(self, account: Account) -> None:
         self._account = account
@@ -39,7 +40,7 @@ class StackDeployed(Step):
         return self._stack.state()
 
     def apply(self, progress: Progress) -> str:
-        self._stack.apply()
+        self._stack.apply(anew=self._stack.state().in_place)
         return "deployed"
 
 
@@ -50,6 +51,7 @@ class AuthorityInStore(Step):
     action = ACTION
     proof = "keys match, signer verifies under root, both in date"
     would = "make the root CA and the signer CA"
+    forced_by = frozenset({"fca"})
 
     def __init__(self, authority: Authority, store: Store) -> None:
         self._authority = authority
@@ -67,9 +69,12 @@ class AuthorityInStore(Step):
         return Finding(State.IN_PLACE, f"{_name(self._authority.root)}, {_name(self._authority.signer)}")
 
     def apply(self, progress: Progress) -> str:
+        kept = ""
         with self._store.lock(STORE_LOCK_WAIT):
+            if self._authority.state() is AuthorityState.COMPLETE:
+                kept = f"kept the old ones in {self._authority.retire()}, "
             self._authority.create()
-        return f"made {_name(self._authority.root)} and {_name(self._authority.signer)}"
+        return f"{kept}made {_name(self._authority.root)} and {_name(self._authority.signer)}"
 
 
 class SignerRegistered(Step):

@@ -19,7 +19,7 @@ class ImageInFlash(Step):
 
     proof = "flash and fuses read back, every byte equal"
     would = "erase the MCU and program it"
-    forcible = True
+    forced_by = frozenset({"force"})
 
     def __init__(self, target: Target, load: Callable[[], HexImage], name: str) -> None:
         self._target = target

@@ -24,7 +24,6 @@ class LinksOnDrive(Step):
     action = ACTION
     proof = "registers read back"
     would = "save the board registers and write CLICK_ME_TYPE, KEY2 and KEY2_LEN"
-    forcible = False
 
     def __init__(
         self,

@@ -19,6 +19,7 @@ from iotprovision.chips.device_credentials import (
 )
 from iotprovision.chips.winc_flash import CLIENT_AREA
 from iotprovision.findings import Finding, State
+from iotprovision.firmware.hex_image import HexImage
 from iotprovision.kit.target import Target
 from iotprovision.pki.authority import Authority, AuthorityState
 from iotprovision.pki.device_request import device_request
@@ -37,9 +38,21 @@ class ProvisioningFirmware(ImageInFlash):
     title = "Provisioning firmware"
     action = ACTION
 
+    def __init__(self, target: Target, load: Callable[[], HexImage], name: str, is_there: bool = False) -> None:
+        """
+        :param is_there: the user says that the MCU holds it: it is only started
+        """
+        super().__init__(target, load, name)
+        self._is_there = is_there
+
     def prepare(self) -> None:
         super().prepare()
         self._target.check_port()
+
+    def check(self, progress: Progress) -> Finding:
+        if self._is_there:
+            return Finding(State.IN_PLACE, "taken as it is")
+        return super().check(progress)
 
     def finish(self, in_place: bool) -> None:
         if in_place:
@@ -55,7 +68,7 @@ class DeviceCertificate(Step):
     action = ACTION
     proof = "its key is the chip's, the signer issued it, it is in date"
     would = "have the secure element sign a request and issue a certificate for it"
-    forcible = True
+    forced_by = frozenset({"force", "fdev"})
 
     def __init__(
         self, target: Target, chip: Chip, identity: OwnIdentity, authority: Authority, authority_is_coming: bool
@@ -97,7 +110,7 @@ class WifiModuleCredentials(Step):
     action = ACTION
     proof = "read back, every byte equal"
     would = "save what is there, erase two sectors and write them"
-    forcible = True
+    forced_by = frozenset({"force"})
 
     def __init__(
         self,

@@ -139,6 +139,17 @@ class Authority:
                 self.store.write(name, data)
         self._root, self._signer = root, signer
 
+    def retire(self) -> str:
+        """Put all files of the authority aside, for another one to be made. Nothing is deleted.
+
+        :returns: the name of the folder they are in now
+        :raises StoreError: the store cannot be written
+        """
+        name = f"old-ca-{self._clock():%Y%m%dT%H%M%S%f}"
+        self.store.set_aside([*FILES, VERIFICATION_CERTIFICATE], name)
+        self._root = self._signer = None
+        return name
+
     @property
     def root(self) -> x509.Certificate:
         """:raises StoreError: there is none, or the file is damaged"""

@@ -57,7 +57,8 @@ class Plan:
         steps: list[Step] = []
         if "provision" in self._actions:
             # The lock comes after the read-back of what it freezes, the account after the kit is right.
-            steps += [_provisioning_firmware(work), *self._method.credentials(self._account, work, identity)]
+            steps.append(_provisioning_firmware(work, work.provisioning_firmware_is_there))
+            steps += self._method.credentials(self._account, work, identity)
             steps += [SlotsLocked(work.target)] if work.lock else []
             steps += self._method.registration(self._account, work, identity)
         if "links" in self._actions:
@@ -93,8 +94,9 @@ class Plan:
         return LinksOnDrive(work.kit, identity, self._method.links_code(), work.files, work.clock, coming)
 
 
-def _provisioning_firmware(work: KitWork) -> ProvisioningFirmware:
-    return ProvisioningFirmware(work.target, work.provisioning_firmware.load, work.provisioning_firmware.name)
+def _provisioning_firmware(work: KitWork, is_there: bool = False) -> ProvisioningFirmware:
+    firmware = work.provisioning_firmware
+    return ProvisioningFirmware(work.target, firmware.load, firmware.name, is_there)
 
 
 def _application(work: KitWork) -> Application:

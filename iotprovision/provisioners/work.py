@@ -55,6 +55,7 @@ class KitWork:
 
     :param files: the kit's folder in the store; what is overwritten on the kit is kept there too
     :param network: the Wi-Fi network to set; None leaves Wi-Fi alone
+    :param provisioning_firmware_is_there: the user says that the MCU holds it already
     :param lock: whether slots are locked where the method locks them
     :param random: ``random(n)`` gives n random bytes
     :param clock: the time, with its time zone
@@ -67,6 +68,7 @@ class KitWork:
     provisioning_firmware: Firmware
     application: Firmware
     network: WifiNetwork | None
+    provisioning_firmware_is_there: bool
     lock: bool
     random: Callable[[int], bytes]
     clock: Callable[[], datetime]

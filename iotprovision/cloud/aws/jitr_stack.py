@@ -48,9 +48,10 @@ class JitrStack:
             return Finding(State.DIFFERENT, difference)
         return Finding(State.IN_PLACE, f"stack {STACK} ({stack['StackStatus']})")
 
-    def apply(self) -> None:
+    def apply(self, anew: bool = False) -> None:
         """Create the stack, update it, or replace it where an update cannot help. Bounded by ``STACK_TIMEOUT``.
 
+        :param anew: replace it even where it is as it should be
         :raises CloudDeniedError: the profile lacks a right, also one that CloudFormation uses in its name
         :raises CloudError: the stack belongs to someone else, failed, or did not come to an end in time
         """
@@ -59,7 +60,7 @@ class JitrStack:
             # Another run, or one that was interrupted: its work may be just what is wanted.
             self._wait(stack["StackId"])
         finding = self.state()
-        if finding.in_place:
+        if finding.in_place and not anew:
             return
         stack = self._describe(STACK)
         if stack is not None and (stack["StackStatus"] in _DEAD or self._template_is_current()):

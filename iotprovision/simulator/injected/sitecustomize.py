@@ -23,6 +23,8 @@ class _OnFirstUse:
         sys.meta_path.remove(self)
         source = os.path.join(os.path.dirname(HERE), "usb_bus.py")  # noqa: PTH118, PTH120
         spec = importlib.util.spec_from_file_location("_simulated_usb_bus", source)
+        assert spec is not None
+        assert spec.loader is not None
         bus_module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = bus_module
         spec.loader.exec_module(bus_module)
