@@ -13,6 +13,8 @@ from typing import Protocol
 _BITS_PER_BYTE = 10
 # Bytes that wait for transmission: the firmware's ring, the data register and the shift register of the USART.
 _TRANSMIT_ROOM = 8 + 2
+# Seconds that the firmware needs to hand over one byte; measured in the emulator.
+_HANDOVER_TIME = 11e-6
 
 
 class Firmware(Protocol):
@@ -56,6 +58,7 @@ class ModelledUart:
         for piece, seconds in self._firmware.take(character):
             now += seconds
             for _ in piece:
+                now += _HANDOVER_TIME
                 if len(sent) == _TRANSMIT_ROOM:
                     now = max(now, sent[0])  # the oldest byte has to leave before another one fits
                 sent.append(max(now, sent[-1] if sent else now) + self._byte_time)

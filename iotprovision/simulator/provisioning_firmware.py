@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum, auto
+from os.path import commonprefix
 
 from iotprovision.simulator.c_numbers import strtol
 from iotprovision.simulator.chip_drivers import ChipHangsError, SecureElementDriver, WifiModuleDriver
 from iotprovision.simulator.ecc608 import Ecc608
 from iotprovision.simulator.modelled_uart import ModelledUart
 from iotprovision.simulator.provisioning_commands import (
+    ARGUMENT_VALUE,
     BAD_BLOB,
     BAD_COMMAND,
     DATA_BUFFER_SIZE,
@@ -33,10 +35,17 @@ MOST_ARGUMENTS = 15
 _NEWLINES = b"\r\n"
 _CRLF = b"\r\n"
 
-# Seconds of computing per line that is not a chip's; measured on the real firmware in the emulator (10 MHz).
-COMMAND_TIME = 400e-6
+# Seconds of computing, measured on the real firmware in the emulator (10 MHz). They decide what is lost of input that
+# comes too early.
 CHARACTER_TIME = 36e-6
-CHIP_COMMAND_TIME = 10e-3
+ENTRY_TIME = 12e-6  # each command of the table that the line is compared with,
+COMPARISON_TIME = 5e-6  # and each character compared
+ARGUMENTS_TIME, ARGUMENT_CHARACTER_TIME = 50e-6, 10e-6
+TEXT_TIME, TEXT_CHARACTER_TIME = 200e-6, 8e-6
+ERROR_TIME = 400e-6
+LED_TIME = 100e-6
+COMMAND_LIST_TIME = 3e-3
+CHIP_TIME = 10e-3
 START_TIME = 0.4
 
 
@@ -75,6 +84,7 @@ class ProvisioningFirmware:
         self._line_done = False
         self._command: Command | None = None
         self._arguments: list[bytes] = []
+        self._parsing_time = 0.0
         self._blob_length = 0
         self._received = 0
 
@@ -109,7 +119,7 @@ class ProvisioningFirmware:
             self._line.clear()
             self._line_done = False
             self._state = _State.READY if character in _NEWLINES else _State.SKIP_LINE
-            yield self._status(LINE_OVERRUN), COMMAND_TIME
+            yield self._status(LINE_OVERRUN), ERROR_TIME
         elif self._state is _State.SKIP_LINE:
             if character in _NEWLINES:
                 self._next_line()
@@ -141,10 +151,12 @@ class ProvisioningFirmware:
         self._next_line()
         status = self._parse_line()
         command = self._command
+        yield b"", self._parsing_time
         if status != OK or command is None:
-            yield self._status(status), COMMAND_TIME
+            yield self._status(status), ERROR_TIME
         elif command.takes_blob:
-            yield self._start_blob(), COMMAND_TIME
+            answer = self._start_blob()
+            yield answer, ERROR_TIME if answer.startswith(b"ERROR") else 0
         else:
             yield from self._run(command, 0, line_end_after_nothing=False)
 
@@ -152,8 +164,10 @@ class ProvisioningFirmware:
         """Find the command and its arguments in the line."""
         normalized = bytes(map(_normalized, self._line))
         self._command, self._arguments = None, []
+        self._parsing_time = 0.0
         for command in self._commands.table:
             end = len(command.name)
+            self._parsing_time += ENTRY_TIME + COMPARISON_TIME * len(commonprefix([normalized, command.name]))
             if normalized.startswith(command.name) and normalized[end : end + 1] in (b"=", b"\r", b"\n"):
                 self._command = command
                 break
@@ -162,6 +176,7 @@ class ProvisioningFirmware:
         text = normalized[end + 1 :]
         if normalized[end : end + 1] != b"=" or text[:1] in (b"\r", b"\n"):
             return OK
+        self._parsing_time += ARGUMENTS_TIME + ARGUMENT_CHARACTER_TIME * len(text)
         arguments = text[:-1].split(b",")
         # A line that fills the buffer has no room for the end of its last argument.
         if text.startswith(b",") or len(arguments) > MOST_ARGUMENTS or len(self._line) >= LINE_BUFFER_SIZE:
@@ -171,7 +186,6 @@ class ProvisioningFirmware:
         return OK
 
     def _run(self, command: Command, blob_length: int, line_end_after_nothing: bool) -> Iterator[tuple[bytes, float]]:
-        chips = command.name.startswith((b"MC+ECC", b"MC+WINC", b"MC+ABOUT")) or b"WINC" in self._arguments
         try:
             status, data = self._commands.run(command, self._arguments, blob_length)
         except ResetRequestedError:
@@ -182,7 +196,18 @@ class ProvisioningFirmware:
             yield b"", float("inf")
             return
         line_end = _CRLF if data or line_end_after_nothing else b""
-        yield data + line_end + self._status(status), CHIP_COMMAND_TIME if chips else COMMAND_TIME
+        yield data + line_end, self._running_time(command, status, data)
+        yield self._status(status), 0 if status == OK else ERROR_TIME
+
+    def _running_time(self, command: Command, status: int, data: bytes) -> float:
+        of_chips = command.name.startswith((b"MC+ECC", b"MC+WINC", b"MC+ABOUT")) or b"WINC" in self._arguments
+        if of_chips and not BAD_COMMAND <= status <= ARGUMENT_VALUE:
+            return CHIP_TIME
+        if command.name == b"MC+LISTCOMMANDS":
+            return COMMAND_LIST_TIME
+        if command.name == b"MC+SETLED":
+            return LED_TIME
+        return TEXT_TIME + TEXT_CHARACTER_TIME * len(data) if data and not command.takes_blob else 0
 
     # --- blobs ---------------------------------------------------------------------------------------------------
 
@@ -210,4 +235,4 @@ class ProvisioningFirmware:
             yield from self._run(self._command, self._received, line_end_after_nothing=True)
         else:
             self._state = _State.SKIP_LINE
-            yield self._status(BAD_BLOB), COMMAND_TIME
+            yield self._status(BAD_BLOB), ERROR_TIME
