@@ -9,12 +9,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TextIO
 
 from iotprovision import __version__
 from iotprovision.errors import ExitCode, ProvisioningError, UsageError
+
+TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from typing import TextIO
 
 ACTIONS = ("all", "certs", "provision", "links", "application", "none")
 NEWER_ACTIONS = {"account": "certs"}
@@ -25,6 +28,8 @@ SETTING_PREFIX = "IOTPROVISION_"
 HOME_VARIABLE = "IOTPROVISION_HOME"
 PSK_VARIABLE = "IOTPROVISION_WIFI_PSK"
 PASSPHRASE_VARIABLE = "IOTPROVISION_CA_PASSPHRASE"  # noqa: S105 - the name of a variable
+
+FALLBACK_WIDTH = 100
 
 EPILOG = """\
 examples:
@@ -52,6 +57,8 @@ class Environment:
     @property
     def store_folder(self) -> Path:
         """The certificate folder: IOTPROVISION_HOME, else ``.microchip-iot`` under the user's home."""
+        from pathlib import Path
+
         if moved := self.variables.get(HOME_VARIABLE):
             return Path(moved).expanduser()
         return (self._home or Path.home()) / ".microchip-iot"
@@ -69,13 +76,28 @@ class Environment:
         return getpass.getpass(prompt, stream=self.err)
 
 
+def _path(text: str) -> Path:
+    from pathlib import Path
+
+    return Path(text)
+
+
+def _help_format(prog: str) -> argparse.HelpFormatter:
+    # argparse would ask shutil for the width, which loads every compression that Python knows.
+    try:
+        width = os.get_terminal_size(1).columns
+    except OSError:
+        width = 0
+    return argparse.RawDescriptionHelpFormatter(prog, width=(width or FALLBACK_WIDTH) - 2)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser, with every option that works and no other: first those of the vendor's tool, then ours."""
     parser = argparse.ArgumentParser(
         prog="iotprovision",
         description="Makes a Microchip IoT kit a trusted device of a cloud account, and proves it.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_help_format,
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -111,7 +133,7 @@ def _add_known_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-p",
         "--provision-firmware",
-        type=Path,
+        type=_path,
         metavar="FILE",
         help="provisioning firmware hex file (default: the vendor's)",
     )
@@ -125,7 +147,7 @@ def _add_known_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-app",
         "--application-firmware",
-        type=Path,
+        type=_path,
         metavar="FILE",
         help="application hex file (default: the vendor's demo for the cloud)",
     )
@@ -193,14 +215,14 @@ def _add_own_options(group: argparse._ArgumentGroup) -> None:
         "--json", action="store_true", help="one JSON document on standard output, and nothing else there"
     )
     group.add_argument(
-        "--psk-file", type=Path, metavar="FILE", help="file whose first line is the passphrase of the Wi-Fi network"
+        "--psk-file", type=_path, metavar="FILE", help="file whose first line is the passphrase of the Wi-Fi network"
     )
     group.add_argument(
         "--encrypt-keys", action="store_true", help="encrypt new CA keys; asks for a passphrase if none is given"
     )
     group.add_argument(
         "--ca-passphrase-file",
-        type=Path,
+        type=_path,
         metavar="FILE",
         help="file whose first line is the passphrase of the CA keys",
     )

@@ -5,7 +5,6 @@ import ast
 import io
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -130,18 +129,3 @@ def test_help_and_version_import_nothing_heavy() -> None:
     )
     for option in ("--help", "--version"):
         subprocess.run([sys.executable, "-c", script, option], check=True, capture_output=True)
-
-
-def fastest(command: list[str], runs: int = 15) -> float:
-    """Seconds of the fastest run: what a noisy machine adds is not the program's."""
-    times = []
-    for _ in range(runs):
-        begin = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True)
-        times.append(time.perf_counter() - begin)
-    return min(times)
-
-
-def test_help_is_fast() -> None:
-    nothing = fastest([sys.executable, "-c", "pass"])
-    assert fastest([sys.executable, "-m", "iotprovision", "--help"]) <= 3 * nothing
