@@ -37,7 +37,7 @@ setup(
     install_requires=[
         "argcomplete>=3",
         "boto3>=1.34",
-        "cryptography>=42",
+        "cryptography>=43",
         "filelock>=3.12",
         "intelhex>=2.3",
         "platformdirs>=4",
