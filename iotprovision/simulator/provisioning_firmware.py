@@ -1,6 +1,6 @@
 """Provisioning firmware 0.4.9 of the AVR-IoT kits, modelled: start, line parser, blobs and answers.
 
-What it answers equals the real firmware byte for byte, misuse included (docs/serial-protocol.md, chapter 2).
+What it answers equals the real firmware byte for byte, misuse included (docs/serial-protocol.md).
 """
 
 from __future__ import annotations
