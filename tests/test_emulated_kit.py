@@ -148,6 +148,27 @@ def test_without_the_wifi_module_both_answer_the_same():
         assert real.ask(line + b"\r\n", expected := model.ask(line + b"\r\n")) == expected
 
 
+def test_refused_slots_give_the_same_errors_on_both():
+    real, model = RealFirmware(provisioning_board()), Model(provisioning_board())
+    assert real.run(START_TIME) == model.start()
+    for board in (real.board, model.board):
+        board.secure_element.faults.secure_element_refused_slots = [0, 12]
+    for line in (
+        b"MC+ECC+GENPUBKEY",
+        b"MC+ECC+LOCK=12",
+        b"MC+ECC+READ=12",
+        b"MC+ECC+PUBKEY+READ=12",
+        b"MC+ECC+WRITEBLOB=12,4,8",
+        b"00112233",
+        b"MC+ECC+PUBKEY+WRITE=12,128",
+        b"00" * 64,
+        b"MC+ECC+SIGNDIGEST=32,64",
+        b"00" * 32,
+        b"MC+ECC+READ=11,8",
+    ):
+        assert real.ask(line + b"\r\n", expected := model.ask(line + b"\r\n")) == expected
+
+
 def test_a_reset_command_starts_both_again():
     real, model = RealFirmware(provisioning_board()), Model(provisioning_board())
     assert real.run(START_TIME) == model.start()
