@@ -205,6 +205,18 @@ def test_credentials_in_the_flash_are_what_the_demo_and_the_module_read():
     assert text_at(flash[0x1F00 : 0x1F00 + 41]) == THING
 
 
+def test_without_thing_name_and_endpoint_their_places_are_erased_and_known_to_be():
+    credentials = DeviceCredentials(DEVICE, SIGNER)
+    flash = flash_after(credentials)
+    assert client_store.parse(flash[:7680]).certificates == (DEVICE, SIGNER)
+    end = 0x1D4 + len(DEVICE) + len(SIGNER) + 96
+    assert set(flash[end:]) == {0xFF}
+    # An old thing name or endpoint would be seen by whoever compares these areas.
+    compared = {area.address: (area.size, content) for area, content in credentials.areas()}
+    assert compared[0x6E00] == (52, b"\xff" * 52)
+    assert compared[0x6F00] == (41, b"\xff" * 41)
+
+
 @pytest.mark.parametrize("thing", ["x", "a-thing_of:mine", "x" * 40])
 @pytest.mark.parametrize("endpoint", ["a", "x" * 51])
 def test_short_and_long_names(thing, endpoint):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -432,8 +432,8 @@ class SimulatedBoard:
         self.port = MemoryPort(ModelledUart(firmware).receive)
         self.start = firmware.start
 
-    def link(self, *owned: FlashArea) -> ProvisioningLink:
-        return ProvisioningLink(self.port.line(), owned)
+    def link(self, *owned: FlashArea, slots: Sequence[int] = ()) -> ProvisioningLink:
+        return ProvisioningLink(self.port.line(), owned, owned_slots=slots)
 
 
 def test_what_the_chips_of_a_simulated_board_hold_is_what_the_link_reads() -> None:
@@ -465,6 +465,39 @@ def test_what_the_link_writes_is_in_the_simulated_wifi_module_and_nowhere_else()
     expected[0x6000:0x7000] = PAGE + b"\xff" * 0xE00 + b"name" + b"\xff" * 0xFC
     assert board.wifi_module.flash == expected
     assert link.winc_read_range(0x6000, 0x1000) == expected[0x6000:0x7000]
+
+
+@pytest.mark.parametrize("size", [4, 12, 32, 36, 416])
+def test_what_the_link_writes_is_at_the_beginning_of_the_slot_and_nowhere_else(size: int) -> None:
+    board = SimulatedBoard()
+    board.secure_element.slots[8][:] = b"\xee" * 416
+    before = [bytes(slot) for slot in board.secure_element.slots]
+    data = bytes(range(256))[:size].ljust(size, b"x")
+    link = board.link(slots=(8,))
+    link.write_slot(8, data)
+    assert link.read_slot(8) == data + b"\xee" * (416 - size)
+    after = [bytes(slot) for slot in board.secure_element.slots]
+    assert after[8] == link.read_slot(8)
+    assert after[:8] + after[9:] == before[:8] + before[9:]
+
+
+def test_a_locked_slot_is_not_written() -> None:
+    board = SimulatedBoard()
+    link = board.link(slots=(8,))
+    link.lock_slot(8)
+    with pytest.raises(ChipRefusedError, match="write slot 8") as refused:
+        link.write_slot(8, b"late")
+    assert refused.value.status == 0x1F4
+    assert link.read_slot(8, 4) == bytes(4)
+
+
+@pytest.mark.parametrize(
+    ("slot", "size"), [(8, 0), (8, 3), (8, 13), (8, 420), (10, 76), (9, 4), (0, 4), (16, 4), (-1, 4)]
+)
+def test_slots_and_sizes_that_are_never_sent(slot: int, size: int, silent: MemoryPort) -> None:
+    link = ProvisioningLink(silent.line(), owned_slots=(8, 10))
+    with pytest.raises(ValueError, match="slot"):
+        link.write_slot(slot, bytes(size))
 
 
 def test_locking_twice_is_no_error_and_what_is_locked_stays_readable() -> None:

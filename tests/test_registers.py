@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 pytest_plugins = ["kits_on_bus"]
 
 THING = "588df50f0123456789abcdef00112233445566ff"
-AWS_CUSTOM = 0x41
+GOOGLE, AZURE, AWS_CUSTOM = 0x00, 0x20, 0x41
 USER_BLOCK = slice(0xC00, 0xE00)
 # pydebuggerconfig board_config_defines: CONFIG_FORMAT_MINOR and _BUILD, CLICK_ME_TYPE, KEY2_LEN, KEY2
 FORMAT, CLICK_ME_TYPE, KEY2_LEN, KEY2 = slice(0x001, 0x004), 0x00C, 0x105, slice(0x148, 0x168)
@@ -54,7 +54,7 @@ def test_registers_are_read_by_name(fresh: KitsOnBus) -> None:
 def test_links_are_written_and_all_else_is_kept(fresh: KitsOnBus) -> None:
     before = block(fresh)
     transactions = fresh.transactions()
-    written = registers.write(fresh.serial, LinkRegisters.for_thing(AWS_CUSTOM, THING).registers)
+    written = registers.write(fresh.serial, LinkRegisters.for_device(AWS_CUSTOM, THING).registers)
     assert fresh.transactions() - transactions <= 48
     after = block(fresh)
     assert written.previous == before
@@ -75,7 +75,7 @@ def test_links_are_written_and_all_else_is_kept(fresh: KitsOnBus) -> None:
 
 
 def test_registers_that_are_right_are_not_written(fresh: KitsOnBus) -> None:
-    links = LinkRegisters.for_thing(AWS_CUSTOM, THING).registers
+    links = LinkRegisters.for_device(AWS_CUSTOM, THING).registers
     assert set(registers.differences(fresh.serial, links)) == set(links)
     registers.write(fresh.serial, links)
     before, transactions = writes(fresh), fresh.transactions()
@@ -87,13 +87,13 @@ def test_registers_that_are_right_are_not_written(fresh: KitsOnBus) -> None:
 
 def test_asking_for_differences_writes_nothing(fresh: KitsOnBus) -> None:
     before = writes(fresh)
-    registers.differences(fresh.serial, LinkRegisters.for_thing(AWS_CUSTOM, THING).registers)
+    registers.differences(fresh.serial, LinkRegisters.for_device(AWS_CUSTOM, THING).registers)
     assert writes(fresh) == before
 
 
 def test_a_saved_block_brings_back_the_old_board(fresh: KitsOnBus) -> None:
     before = block(fresh)
-    written = registers.write(fresh.serial, LinkRegisters.for_thing(AWS_CUSTOM, THING).registers)
+    written = registers.write(fresh.serial, LinkRegisters.for_device(AWS_CUSTOM, THING).registers)
     registers.restore(fresh.serial, written.previous)
     assert block(fresh) == before
 
@@ -156,7 +156,7 @@ def test_a_write_that_did_not_take_is_noticed(fresh: KitsOnBus, monkeypatch) -> 
 
     monkeypatch.setattr(CyHidApiTransport, "hid_write", lose)
     with pytest.raises(ProofError, match="read back") as raised:
-        registers.write(fresh.serial, LinkRegisters.for_thing(AWS_CUSTOM, THING).registers)
+        registers.write(fresh.serial, LinkRegisters.for_device(AWS_CUSTOM, THING).registers)
     assert "0x14F" in raised.value.why
 
 
@@ -164,9 +164,9 @@ def test_a_write_that_did_not_take_is_noticed(fresh: KitsOnBus, monkeypatch) -> 
 def test_a_kit_that_is_unplugged_meanwhile(fresh: KitsOnBus, moment: int) -> None:
     fresh.faults(unplug_after_transactions=moment)
     with pytest.raises(AccessError, match="broke"):
-        registers.write(fresh.serial, LinkRegisters.for_thing(AWS_CUSTOM, THING).registers)
+        registers.write(fresh.serial, LinkRegisters.for_device(AWS_CUSTOM, THING).registers)
     fresh.process.plug_in("avr-iot-wa")
-    registers.write(fresh.serial, LinkRegisters.for_thing(AWS_CUSTOM, THING).registers)
+    registers.write(fresh.serial, LinkRegisters.for_device(AWS_CUSTOM, THING).registers)
 
 
 def test_a_kit_that_is_not_there(fresh: KitsOnBus) -> None:
@@ -176,7 +176,25 @@ def test_a_kit_that_is_not_there(fresh: KitsOnBus) -> None:
     fresh.process.plug_in("avr-iot-wa")
 
 
-@pytest.mark.parametrize("name", ["my-thing", "588df5", "588df50f0123456789abcdef00112233445566ff00", ""])
-def test_a_thing_name_that_is_no_key_identifier_cannot_be_linked(name: str) -> None:
-    with pytest.raises(UsageError, match="40 hex digits|thing name"):
-        LinkRegisters.for_thing(AWS_CUSTOM, name)
+@pytest.mark.parametrize("name", ["my-thing", "588df", "58 8d", "5é", "ab" * 33, ""])
+def test_a_name_that_is_not_hex_of_at_most_32_bytes_cannot_be_linked(name: str) -> None:
+    with pytest.raises(UsageError, match="link of the kit"):
+        LinkRegisters.for_device(AWS_CUSTOM, name)
+
+
+@pytest.mark.parametrize("serial_number", ["0123B2B40FAEBA9B01", "ab" * 32])
+def test_any_identifier_of_up_to_32_bytes_is_linked(fresh: KitsOnBus, serial_number: str) -> None:
+    registers.write(fresh.serial, LinkRegisters.for_device(GOOGLE, serial_number).registers)
+    after = block(fresh)
+    size = len(serial_number) // 2
+    assert (after[CLICK_ME_TYPE], after[KEY2_LEN]) == (GOOGLE, size)
+    assert after[KEY2] == bytes.fromhex(serial_number) + bytes(32 - size)
+
+
+def test_links_without_an_identifier_leave_the_old_one(fresh: KitsOnBus) -> None:
+    registers.write(fresh.serial, LinkRegisters.for_device(AWS_CUSTOM, THING).registers)
+    written = registers.write(fresh.serial, LinkRegisters(AZURE).registers)
+    assert set(written.changed) == {"CLICK_ME_TYPE"}
+    after = block(fresh)
+    assert (after[CLICK_ME_TYPE], after[KEY2_LEN]) == (AZURE, 20)
+    assert after[KEY2] == bytes.fromhex(THING) + bytes(12)

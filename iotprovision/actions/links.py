@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
-from iotprovision.actions.identity import Identity
 from iotprovision.errors import StoreError
 from iotprovision.findings import Finding, State
 from iotprovision.kit import registers
@@ -17,8 +17,23 @@ from iotprovision.store import Store
 ACTION = "links"
 
 
+@dataclass(frozen=True)
+class Link:
+    """Where the page on a kit's drive leads to.
+
+    :param cloud: which of the kit's link codes (``kits.yaml``)
+    :param device: gives what the page is told about the kit, hex digits, or None as long as that is not known. Without
+        it, what the board holds is left
+    :param called: what a person calls that
+    """
+
+    cloud: str
+    device: Callable[[], str | None] | None = None
+    called: str = "thing name"
+
+
 class LinksOnDrive(Step):
-    """Board registers that make CLICK-ME.HTM lead to the page of the cloud and the thing."""
+    """Board registers that make CLICK-ME.HTM lead to the page of the cloud and the device."""
 
     title = "Links on the kit's drive"
     action = ACTION
@@ -28,33 +43,34 @@ class LinksOnDrive(Step):
     def __init__(
         self,
         kit: FoundKit,
-        identity: Identity,
-        cloud: str,
+        link: Link,
         files: Store,
         clock: Callable[[], datetime],
-        certificate_is_coming: bool,
+        device_is_coming: bool,
     ) -> None:
         self._kit = kit
-        self._identity = identity
-        self._cloud = cloud
+        self._link = link
         self._files = files
         self._clock = clock
-        self._certificate_is_coming = certificate_is_coming
+        self._device_is_coming = device_is_coming
         self.changed = False
+        self.differ: bool | None = None
+        """What the last check found; None before it."""
 
     def prepare(self) -> None:
-        if not self._certificate_is_coming and self._identity.thing_name is None:
+        if self._link.device is not None and not self._device_is_coming and self._link.device() is None:
             raise StoreError(
-                f"No device certificate of kit {self._kit.serial_number} is in the store",
-                "The links carry the thing name, which comes from the device certificate.",
+                f"The {self._link.called} of kit {self._kit.serial_number} is not in the store",
+                "The links carry it, and it is kept there when the kit is provisioned.",
                 "run with the action provision first",
             )
 
     def check(self, progress: Progress) -> Finding:
         wanted = self._wanted()
         different = registers.differences(self._kit.serial_number, wanted.registers)
+        self.differ = bool(different)
         if not different:
-            return Finding(State.IN_PLACE, f"thing {wanted.key2.hex()}")
+            return Finding(State.IN_PLACE, self._link.cloud + (f", {wanted.key2.hex()}" if wanted.key2 else ""))
         found = ", ".join(f"{name} {_shown(old)}" for name, (old, _) in different.items())
         expected = ", ".join(f"{name} {_shown(new)}" for name, (_, new) in different.items())
         return Finding(State.DIFFERENT, found, expected)
@@ -68,10 +84,13 @@ class LinksOnDrive(Step):
         return f"saved the old ones as {name}, wrote {', '.join(written.changed)}"
 
     def _wanted(self) -> registers.LinkRegisters:
-        thing = self._identity.thing_name
-        if thing is None:
-            raise CannotKnowError("there is no device certificate yet")
-        return registers.LinkRegisters.for_thing(self._kit.kit.links[self._cloud], thing)
+        code = self._kit.kit.links[self._link.cloud]
+        if self._link.device is None:
+            return registers.LinkRegisters(code)
+        device = self._link.device()
+        if device is None:
+            raise CannotKnowError(f"the {self._link.called} is not known yet")
+        return registers.LinkRegisters.for_device(code, device)
 
 
 class DebuggerRestarted(Step):
@@ -80,7 +99,7 @@ class DebuggerRestarted(Step):
     title = "Debugger restarted"
     action = ACTION
     proof = "the kit left USB and came back"
-    would = "restart it, if a link changes"
+    would = "restart it"
 
     def __init__(self, target: Target, links: LinksOnDrive) -> None:
         self._target = target
@@ -88,7 +107,9 @@ class DebuggerRestarted(Step):
         self._restarted = False
 
     def check(self, progress: Progress) -> Finding:
-        if self._links.changed and not self._restarted:
+        if self._links.differ is None:
+            raise CannotKnowError("depends on the links")
+        if self._links.differ or (self._links.changed and not self._restarted):
             return Finding(State.MISSING, "links changed since it started")
         return Finding(State.IN_PLACE, "no link changed" if not self._links.changed else "started with the new links")
 

@@ -1,11 +1,12 @@
-"""What a kit needs in the flash of its Wi-Fi module to be a device of AWS: certificates, thing name, endpoint.
+"""What a kit needs in the flash of its Wi-Fi module: certificates, and for AWS a thing name and an endpoint.
 
-All three share two sectors of 4096 bytes, so that none can be changed without erasing and writing all of them.
+All of them share two sectors of 4096 bytes, so that none can be changed without erasing and writing all.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from iotprovision.chips import client_store
@@ -31,43 +32,28 @@ class DeviceCredentials:
 
     :param device: its certificate, DER
     :param signer: the certificate of the authority that signed it, DER
-    :param thing_name: at most 40 characters
-    :param endpoint: host name of the account's message broker, at most 51 characters
+    :param thing_name: at most 40 characters; None where the cloud's demo reads none: its place is then erased
+    :param endpoint: host name of the account's message broker, at most 51 characters; None likewise
     :raises UsageError: something does not fit into its place or breaks a rule
     """
 
     device: bytes
     signer: bytes
-    thing_name: str
-    endpoint: str
+    thing_name: str | None = None
+    endpoint: str | None = None
     _areas: tuple[tuple[FlashArea, bytes], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not THING_NAME_RULE.fullmatch(self.thing_name) or len(self.thing_name) >= THING_NAME_SIZE:
-            raise UsageError(
-                f"The thing name {self.thing_name!r} does not fit",
-                f"The demo reads {THING_NAME_SIZE - 1} characters at most; AWS takes letters, digits, ':', '_', '-'.",
-                "use a shorter name",
-            )
-        if not HOST_NAME.fullmatch(self.endpoint) or len(self.endpoint) >= ENDPOINT_SIZE:
-            raise UsageError(
-                f"The endpoint {self.endpoint!r} does not fit",
-                f"The demo reads a host name of at most {ENDPOINT_SIZE - 1} characters.",
-                "check the endpoint of the account (iot:Data-ATS): host name only, no scheme and no port",
-            )
         store = client_store.build(self.device, self.signer)
         areas = (
             (FlashArea(CLIENT_STORE.address, len(store)), store),
-            (FlashArea(ENDPOINT.address, len(self.endpoint) + 1), self.endpoint.encode("ascii") + b"\0"),
-            (
-                FlashArea(THING_NAME.address, THING_NAME_SIZE),
-                self.thing_name.encode("ascii").ljust(THING_NAME_SIZE, b"\0"),
-            ),
+            _area(ENDPOINT.address, ENDPOINT_SIZE, self.endpoint, _endpoint),
+            _area(THING_NAME.address, THING_NAME_SIZE, self.thing_name, _thing_name),
         )
         object.__setattr__(self, "_areas", areas)
 
     def areas(self) -> tuple[tuple[FlashArea, bytes], ...]:
-        """Each stretch of flash that is written, and its content; what lies between stays erased."""
+        """Each stretch of flash that is read by somebody, and its content; what lies between stays erased."""
         return self._areas
 
     def sectors(self) -> list[int]:
@@ -93,6 +79,32 @@ class DeviceCredentials:
             start = area.address - CLIENT_AREA.address
             image[start : start + area.size] = content
         return bytes(image)
+
+
+def _area(address: int, size: int, text: str | None, encode: Callable[[str], bytes]) -> tuple[FlashArea, bytes]:
+    """A place for a text of so many bytes at most, with the text, or erased so that nothing old is read there."""
+    content = bytes([ERASED]) * size if text is None else encode(text)
+    return FlashArea(address, len(content)), content
+
+
+def _thing_name(name: str) -> bytes:
+    if not THING_NAME_RULE.fullmatch(name) or len(name) >= THING_NAME_SIZE:
+        raise UsageError(
+            f"The thing name {name!r} does not fit",
+            f"The demo reads {THING_NAME_SIZE - 1} characters at most; AWS takes letters, digits, ':', '_', '-'.",
+            "use a shorter name",
+        )
+    return name.encode("ascii").ljust(THING_NAME_SIZE, b"\0")
+
+
+def _endpoint(host: str) -> bytes:
+    if not HOST_NAME.fullmatch(host) or len(host) >= ENDPOINT_SIZE:
+        raise UsageError(
+            f"The endpoint {host!r} does not fit",
+            f"The demo reads a host name of at most {ENDPOINT_SIZE - 1} characters.",
+            "check the endpoint of the account (iot:Data-ATS): host name only, no scheme and no port",
+        )
+    return host.encode("ascii") + b"\0"
 
 
 def areas_in_use(store_head: bytes, endpoint_head: bytes, thing_name_head: bytes) -> list[FlashArea]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +15,8 @@ from iotprovision.kit.debugger import connection, vendor_errors
 RegisterValue = int | str | bytes
 
 BLOCK_SIZE = 512
-# A thing is named by the SHA-1 key identifier of its public key.
-THING_NAME_BYTES = 20
+HEX_BYTES = re.compile(r"([0-9A-Fa-f]{2})+")
+KEY2_SIZE = 32
 
 
 @dataclass(frozen=True)
@@ -57,32 +58,31 @@ class LinkRegisters:
     """The registers that decide where CLICK-ME.HTM on the kit's drive leads to.
 
     :param click_me_type: code of the cloud, from the kit's description
-    :param key2: what the page is told about this device: the 20 bytes that the thing name spells in hex
+    :param key2: what the page is told about this device, at most 32 bytes; None leaves what the board holds
     """
 
     click_me_type: int
-    key2: bytes
+    key2: bytes | None = None
 
     @classmethod
-    def for_thing(cls, click_me_type: int, thing_name: str) -> LinkRegisters:
-        """Links for a thing named by 40 hex digits.
+    def for_device(cls, click_me_type: int, identifier: str) -> LinkRegisters:
+        """Links that name the device: by its thing name, or the serial number of its secure element.
 
-        :raises UsageError: the name is something else, which the register cannot hold
+        :param identifier: hex digits of 1 to 32 bytes
+        :raises UsageError: it is something else, which the register cannot hold
         """
-        try:
-            key2 = bytes.fromhex(thing_name)
-        except ValueError:
-            key2 = b""
-        if len(key2) != THING_NAME_BYTES:
+        key2 = bytes.fromhex(identifier) if HEX_BYTES.fullmatch(identifier) else b""
+        if not 1 <= len(key2) <= KEY2_SIZE:
             raise UsageError(
-                f"The thing name '{thing_name}' cannot be put into the link of the kit",
-                f"The debugger keeps it as {THING_NAME_BYTES} bytes, so it must be {2 * THING_NAME_BYTES} hex digits.",
+                f"'{identifier}' cannot be put into the link of the kit",
+                f"The debugger keeps it as at most {KEY2_SIZE} bytes: up to {2 * KEY2_SIZE} hex digits, two a byte.",
             )
         return cls(click_me_type, key2)
 
     @property
     def registers(self) -> dict[str, RegisterValue]:
-        return {"CLICK_ME_TYPE": self.click_me_type, "KEY2": self.key2, "KEY2_LEN": len(self.key2)}
+        cloud: dict[str, RegisterValue] = {"CLICK_ME_TYPE": self.click_me_type}
+        return cloud if self.key2 is None else {**cloud, "KEY2": self.key2, "KEY2_LEN": len(self.key2)}
 
 
 def read(serial_number: str, names: Sequence[str]) -> dict[str, RegisterValue]:

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 
+from iotprovision.chips.ecc608 import PROVISIONING_DATA_SLOT
 from iotprovision.chips.winc_flash import CLIENT_AREA
 from iotprovision.errors import ProvisioningError, SerialLinkError
 from iotprovision.firmware.hex_image import HexImage
@@ -86,7 +87,7 @@ class Target:
         self._hang_up()
         # The port is opened while the MCU still stands, so that the line READY is not missed.
         self._line = open_port(self._port(), BAUD_RATE, wait=PORT_WAIT)
-        link = ProvisioningLink(self._line, owned=(CLIENT_AREA,))
+        link = ProvisioningLink(self._line, owned=(CLIENT_AREA,), owned_slots=(PROVISIONING_DATA_SLOT,))
         if self._programmer is not None:
             self._release()
         else:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from iotprovision.actions.certs import AuthorityInStore, SignerRegistered, StackDeployed
 from iotprovision.actions.identity import Identity, OwnIdentity
+from iotprovision.actions.links import Link
 from iotprovision.actions.provision import DeviceCertificate, WifiModuleCredentials
 from iotprovision.actions.verify import DeviceInAccount
 from iotprovision.pki.device_files import DeviceFiles
+from iotprovision.provisioners.provisioner import Facts
 from iotprovision.provisioners.work import AccountWork, KitWork
 from iotprovision.steps import Proof, Step
+
+FACTS = Facts()
 
 
 def certs(account: AccountWork) -> list[Step]:
@@ -35,8 +39,8 @@ def registration(account: AccountWork, work: KitWork, identity: Identity) -> lis
     return []
 
 
-def links_code() -> str:
-    return "aws-custom"
+def link(work: KitWork, identity: Identity) -> Link:
+    return Link("aws-custom", lambda: identity.thing_name)
 
 
 def account_proofs(account: AccountWork, identity: Identity | None, connects: bool) -> list[Step]:
@@ -45,3 +49,7 @@ def account_proofs(account: AccountWork, identity: Identity | None, connects: bo
         Proof(SignerRegistered(account.account, account.authority)),
         *([DeviceInAccount(account.account, identity, connects)] if identity else []),
     ]
+
+
+def outlook(work: KitWork) -> str:
+    return ""

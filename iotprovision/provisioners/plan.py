@@ -38,7 +38,7 @@ class Plan:
         self._actions = actions
         self._account = account
         self._work = work
-        self._power_up = power_up
+        self._power_up = power_up if method.FACTS.connects_to_simulator else None
         self._identity = method.identity(account, work) if work else None
 
     def steps(self, verify: bool) -> list[Step]:
@@ -59,7 +59,7 @@ class Plan:
             # The lock comes after the read-back of what it freezes, the account after the kit is right.
             steps.append(_provisioning_firmware(work, work.provisioning_firmware_is_there))
             steps += self._method.credentials(self._account, work, identity)
-            steps += [SlotsLocked(work.target)] if work.lock else []
+            steps += [SlotsLocked(work.target)] if work.lock and self._method.FACTS.locks_slots else []
             steps += self._method.registration(self._account, work, identity)
         if "links" in self._actions:
             # The debugger is restarted at once: it restarts the MCU too, which must not happen after Wi-Fi is set.
@@ -82,7 +82,8 @@ class Plan:
         if "provision" in self._actions:
             steps.append(_provisioning_firmware(work))
             steps += [Proof(step) for step in self._method.credentials(self._account, work, identity)]
-            steps.append(Challenge(work.target, identity, work.random))
+            if self._method.FACTS.makes_certificate:
+                steps.append(Challenge(work.target, identity, work.random))
         if "links" in self._actions:
             steps.append(Proof(self._links(work, identity)))
         if "application" in self._actions:
@@ -91,7 +92,7 @@ class Plan:
 
     def _links(self, work: KitWork, identity: Identity) -> LinksOnDrive:
         coming = "provision" in self._actions
-        return LinksOnDrive(work.kit, identity, self._method.links_code(), work.files, work.clock, coming)
+        return LinksOnDrive(work.kit, self._method.link(work, identity), work.files, work.clock, coming)
 
 
 def _provisioning_firmware(work: KitWork, is_there: bool = False) -> ProvisioningFirmware:

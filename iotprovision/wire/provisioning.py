@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
-from iotprovision.chips.ecc608 import PUBLIC_KEY_SIZE, SERIAL_NUMBER_SIZE, SIGNATURE_SIZE, SLOTS, slot_size
+from iotprovision.chips.ecc608 import OTP_SIZE, PUBLIC_KEY_SIZE, SERIAL_NUMBER_SIZE, SIGNATURE_SIZE, SLOTS, slot_size
 from iotprovision.chips.winc_flash import PAGE, SECTOR, SIZE, FlashArea
 from iotprovision.errors import ChipRefusedError, SerialLinkError
 from iotprovision.wire import status as status_codes
@@ -45,6 +45,9 @@ LONGEST_BLOB = 1024
 # Characters of text that stand for one byte.
 HEX_DIGITS = 2
 
+# The secure element is written in words of so many bytes.
+SLOT_WORD = 4
+
 Progress = Callable[[int, int], None]
 
 
@@ -62,6 +65,7 @@ class ProvisioningLink:
     :param line: the open port, 115200 baud
     :param owned: areas of the Wi-Fi module's flash that may be erased and written; anything else is a ``ValueError``
     :param random: ``random(n)`` gives n random bytes
+    :param owned_slots: slots of the secure element that may be written; anything else is a ``ValueError``
     """
 
     def __init__(
@@ -69,9 +73,11 @@ class ProvisioningLink:
         line: SerialLine,
         owned: Sequence[FlashArea] = (),
         random: Callable[[int], bytes] = secrets.token_bytes,
+        owned_slots: Collection[int] = (),
     ) -> None:
         self._line = line
         self._owned = tuple(owned)
+        self._owned_slots = frozenset(owned_slots)
         self._random = random
         self._reader = ResponseReader(line)
         self._in_step = False
@@ -174,6 +180,25 @@ class ProvisioningLink:
         arguments = (slot,) if size is None else (slot, size)
         what = f"read slot {slot} of the secure element"
         return self._hex(what, "MC+ECC+READ", *arguments, expected=whole if size is None else size)
+
+    def read_otp(self, size: int = OTP_SIZE) -> bytes:
+        """The first ``size`` bytes of the one-time-programmable zone, all 64 by default."""
+        if not 1 <= size <= OTP_SIZE:
+            raise ValueError(f"the one-time-programmable zone has {OTP_SIZE} bytes, {size} cannot be read")
+        what = "read the one-time-programmable zone of the secure element"
+        return self._hex(what, "MC+ECC+OTP+READ", size, expected=size)
+
+    def write_slot(self, slot: int, data: bytes) -> None:
+        """Write the first bytes of an owned slot, a multiple of 4; what lies behind stays. OK is no proof: read back.
+
+        A slot that was locked, or that its configuration protects, is refused by the chip.
+        """
+        whole = slot_size(_slot(slot))
+        if slot not in self._owned_slots:
+            raise ValueError(f"slot {slot} is none that this run may change")
+        if not 1 <= len(data) <= whole or len(data) % SLOT_WORD:
+            raise ValueError(f"slot {slot} takes {SLOT_WORD} to {whole} bytes in words of {SLOT_WORD}, not {len(data)}")
+        self._command(f"write slot {slot} of the secure element", "MC+ECC+WRITEBLOB", slot, len(data), blob=data)
 
     def lock_slot(self, slot: int) -> None:
         """Lock a slot for good: nothing can undo it. Locking a locked slot changes nothing and is no error."""
