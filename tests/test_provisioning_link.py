@@ -186,6 +186,8 @@ def silent() -> Iterator[MemoryPort]:
         lambda link: link.read_slot(16),
         lambda link: link.read_slot(8, 417),
         lambda link: link.read_slot(8, 0),
+        lambda link: link.read_otp(0),
+        lambda link: link.read_otp(65),
         lambda link: link.lock_slot(-1),
         lambda link: link.public_key(16),
         lambda link: link.sign_digest(bytes(31)),
@@ -447,6 +449,9 @@ def test_what_the_chips_of_a_simulated_board_hold_is_what_the_link_reads() -> No
     assert link.public_key() == board.secure_element.public_key()
     assert link.read_slot(8) == bytes(range(208)) * 2
     assert link.read_slot(8, 10) == bytes(range(10))
+    board.secure_element.otp[:] = bytes(range(64, 128))
+    assert link.read_otp() == bytes(range(64, 128))
+    assert link.read_otp(8) == bytes(range(64, 72))
     digest = hashlib.sha256(b"challenge").digest()
     signature = link.sign_digest(digest)
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")

@@ -25,6 +25,11 @@ SIGNER_CERTIFICATE_SLOT = 12
 # Frozen once their content is proved.
 LOCKED_SLOTS = (DEVICE_CERTIFICATE_SLOT, SIGNER_PUBLIC_KEY_SLOT, SIGNER_CERTIFICATE_SLOT)
 
+# The one-time-programmable zone of a Trust&Go part starts with this. Its factory certificate carries more than a slot
+# can say (the MAC address of the part), so it cannot be rebuilt like the others.
+TRUST_AND_GO_OTP_START = bytes.fromhex("7836746A755A4D79")
+OTP_START_SIZE = 8
+
 COORDINATE_SIZE = 32
 # The chip aligns each coordinate of a stored public key to 36 bytes.
 COORDINATE_PADDING = bytes(4)
@@ -45,6 +50,38 @@ class Kind(Enum):
     def otp_start(self) -> bytes:
         """The first eight bytes of the one-time-programmable zone; other chips of the family have others."""
         return {Kind.MAH1H: b"\xff" * 8, Kind.MAH4I: bytes.fromhex("4D4B4D7779685031")}[self]
+
+    @classmethod
+    def recognise(cls, serial_number: bytes, otp_start: bytes) -> Kind:
+        """The kind of a chip by both of its marks, which must agree.
+
+        :param serial_number: 9 bytes
+        :param otp_start: the first 8 bytes of the one-time-programmable zone
+        :raises ProofError: it is a Trust&Go or TrustFLEX part, or nothing that is known
+        """
+        title = f"The secure element {serial_number.hex().upper()}"
+        hint = "use a method that makes its own device certificate, such as -m jitr"
+        if otp_start == TRUST_AND_GO_OTP_START:
+            raise ProofError(
+                f"{title} is a Trust&Go part",
+                "Its factory certificate names its MAC address and cannot be rebuilt from the slots.",
+                hint,
+            )
+        kind = next((kind for kind in cls if kind.otp_start == otp_start), None)
+        if kind is None:
+            raise ProofError(
+                f"{title} is a TrustFLEX or custom part",
+                f"Its one-time-programmable zone starts with {otp_start.hex().upper()}:\n"
+                "factory certificates of such parts are not known.",
+                hint,
+            )
+        if cls.of(serial_number) is not kind:
+            raise ProofError(
+                f"{title} is of no known kind",
+                f"Its one-time-programmable zone says {kind.value}, the last byte of its serial number says otherwise.",
+                hint,
+            )
+        return kind
 
     @classmethod
     def of(cls, serial_number: bytes) -> Kind:

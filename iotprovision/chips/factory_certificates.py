@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
 from iotprovision.chips.compressed_certificate import CompressedCertificate, corrupt
-from iotprovision.chips.ecc608 import Kind, public_key_from_coordinates, unpadded_public_key
+from iotprovision.chips.ecc608 import Kind, coordinates, public_key_from_coordinates, unpadded_public_key
 from iotprovision.errors import ProofError
 
 ORGANIZATION = "Microchip Technology Inc"
@@ -101,11 +101,23 @@ def rebuild(  # noqa: PLR0917 -- each is one thing read from the chip
     certificates = FactoryCertificates(
         x509.load_der_x509_certificate(device_der), x509.load_der_x509_certificate(signer_der)
     )
+    prove_chain(certificates, root)
+    return certificates
+
+
+def prove_chain(certificates: FactoryCertificates, root: FactoryRoot) -> None:
+    """Names and signatures, from the device up to the root.
+
+    :raises ProofError: a name or a signature is not what it has to be
+    """
     if certificates.device.issuer != certificates.signer.subject:
         raise corrupt("device and signer name different signers")
+    if certificates.signer.issuer != x509.Name(_attributes(root.common_name)):
+        raise corrupt(f"the signer is not one of {root.common_name}")
+    signer_key = certificates.signer.public_key()
+    assert isinstance(signer_key, ec.EllipticCurvePublicKey)
     _prove("signer", certificates.signer, root.public_key)
-    _prove("device", certificates.device, signer_public_key)
-    return certificates
+    _prove("device", certificates.device, coordinates(signer_key))
 
 
 def compress(unsigned: CompressedCertificate, body: bytes, key: ec.EllipticCurvePrivateKey) -> CompressedCertificate:
@@ -211,12 +223,15 @@ def _prove(title: str, certificate: x509.Certificate, issuer_public_key: bytes) 
         ) from error
 
 
-def _name(common_name: str) -> bytes:
-    attributes = [
+def _attributes(common_name: str) -> list[x509.NameAttribute[str]]:
+    return [
         x509.NameAttribute(NameOID.ORGANIZATION_NAME, ORGANIZATION),
         x509.NameAttribute(NameOID.COMMON_NAME, common_name),
     ]
-    return x509.Name(attributes).public_bytes()
+
+
+def _name(common_name: str) -> bytes:
+    return x509.Name(_attributes(common_name)).public_bytes()
 
 
 def _extension(value: x509.ExtensionType, *, critical: bool = False) -> bytes:

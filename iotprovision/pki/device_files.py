@@ -6,12 +6,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from iotprovision.chips.factory_certificates import FactoryCertificates
 from iotprovision.pki import certificates
 from iotprovision.store import Store
 
 DEVICE_REQUEST = "device.csr"
 DEVICE_CERTIFICATE = "device.crt"
 THING_NAME = "aws-thing-name.txt"
+FACTORY_DEVICE_CERTIFICATE = "device_sandbox.crt"
+FACTORY_SIGNER_CERTIFICATE = "signer_sandbox.crt"
 
 
 class DeviceFiles:
@@ -41,3 +44,39 @@ class DeviceFiles:
         self.store.write(DEVICE_REQUEST, request.public_bytes(Encoding.PEM))
         self.store.write(THING_NAME, certificates.thing_name(public_key).encode("ascii"))
         self.store.write(DEVICE_CERTIFICATE, certificate.public_bytes(Encoding.PEM))
+
+
+class FactoryCertificateFiles:
+    """The factory certificates of the kit's secure element, as they were rebuilt from it.
+
+    :param store: the kit's own folder, ``store.for_kit(serial_number)``
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def certificates(self) -> FactoryCertificates | None:
+        """The pair that was kept, None where there is none, or half of one, or a damaged one. Nothing is proved.
+
+        :raises StoreError: a file is there and cannot be read
+        """
+        device, signer = self.store.read(FACTORY_DEVICE_CERTIFICATE), self.store.read(FACTORY_SIGNER_CERTIFICATE)
+        if not device or not signer:
+            return None
+        try:
+            pair = FactoryCertificates(x509.load_pem_x509_certificate(device), x509.load_pem_x509_certificate(signer))
+        except ValueError:
+            return None
+        keys = (certificates.p256_key(certificate) for certificate in (pair.device, pair.signer))
+        return pair if all(keys) else None
+
+    def save(self, pair: FactoryCertificates) -> None:
+        """Keep thing name and certificates, the device's last.
+
+        :raises StoreError: the folder cannot be written
+        """
+        public_key = certificates.p256_key(pair.device)
+        assert public_key is not None
+        self.store.write(THING_NAME, certificates.thing_name(public_key).encode("ascii"))
+        self.store.write(FACTORY_SIGNER_CERTIFICATE, pair.signer.public_bytes(Encoding.PEM))
+        self.store.write(FACTORY_DEVICE_CERTIFICATE, pair.device.public_bytes(Encoding.PEM))
