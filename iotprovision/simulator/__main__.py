@@ -60,6 +60,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     reset.add_argument("kit", nargs="*", metavar="KIT", help="default: all in the folder")
     reset.add_argument("--debugger", metavar="VERSION", help="firmware of the debugger")
+    reset.add_argument(
+        "--secure-element",
+        choices=("mah1h", "mah4i"),
+        help="kind of its factory certificates (default: mah1h on the WG, mah4i on the WA)",
+    )
     return parser
 
 
@@ -94,11 +99,13 @@ def _run(arguments: argparse.Namespace, folder: Path) -> int:
 
 
 def _reset(arguments: argparse.Namespace, folder: Path) -> int:
+    from iotprovision.chips.ecc608 import Kind
     from iotprovision.simulator.state import kits_in, reset
 
     version = _version(arguments)
+    secure_element = Kind[arguments.secure_element.upper()] if arguments.secure_element else None
     for name in _names(arguments.kit) if arguments.kit else kits_in(folder):
-        state = reset(folder, name, version)
+        state = reset(folder, name, version, secure_element)
         print(f"{name.text}: factory-fresh, serial number {state.board.serial_number}")
     return ExitCode.OK
 

@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
+from iotprovision.chips.ecc608 import Kind
 from iotprovision.errors import LockedError, ProvisioningError, StoreError, UsageError
 from iotprovision.simulator.board import Board
 from iotprovision.simulator.board_config import ConfigurationFlash, factory_configuration
@@ -131,18 +132,23 @@ class KitState:
 
     @classmethod
     def load_or_create(
-        cls, state_folder: Path, name: SimulatedKitName, debugger_version: str | None = None
+        cls,
+        state_folder: Path,
+        name: SimulatedKitName,
+        debugger_version: str | None = None,
+        secure_element: Kind | None = None,
     ) -> KitState:
         """The kit as it was left, or a factory-fresh one.
 
         :param debugger_version: firmware of the debugger of a fresh kit; a kit that exists already gets it too
+        :param secure_element: kind of the secure element of a fresh kit, where it is not the usual one
         :raises StoreError: the folder is damaged or cannot be written
         """
         folder = state_folder / name.text
         prepare_folder(state_folder)
         if not folder.exists():
             try:
-                cls._create(state_folder, name, debugger_version or FACTORY_DEBUGGER_VERSION)
+                cls._create(state_folder, name, debugger_version or FACTORY_DEBUGGER_VERSION, secure_element)
             except OSError as error:
                 raise _not_writable(state_folder, error) from error
         state = cls._load(folder, name)
@@ -151,7 +157,9 @@ class KitState:
         return state
 
     @classmethod
-    def _create(cls, state_folder: Path, name: SimulatedKitName, debugger_version: str) -> None:
+    def _create(
+        cls, state_folder: Path, name: SimulatedKitName, debugger_version: str, secure_element: Kind | None
+    ) -> None:
         kind, part = name.kind, name.kind.part
         digits = "".join(secrets.choice("0123456789") for _ in range(SERIAL_NUMBER_DIGITS))
         serial_number = SERIAL_NUMBER_PREFIX + digits
@@ -162,7 +170,7 @@ class KitState:
             eeprom=bytearray(b"\xff" * part.eeprom_size),
             fuses=bytearray(part.factory_fuses),
             user_row=bytearray(b"\xff" * part.user_row_size),
-            secure_element=new_identity(state_folder, kind.secure_element).secure_element(),
+            secure_element=new_identity(state_folder, secure_element or kind.secure_element).secure_element(),
             wifi_module=Winc1510(),
             serial_number=serial_number,
         )
@@ -294,9 +302,15 @@ def _json(value: Any) -> bytes:
     return (json.dumps(value, indent=2) + "\n").encode("utf-8")
 
 
-def reset(state_folder: Path, name: SimulatedKitName, debugger_version: str | None = None) -> KitState:
+def reset(
+    state_folder: Path,
+    name: SimulatedKitName,
+    debugger_version: str | None = None,
+    secure_element: Kind | None = None,
+) -> KitState:
     """Throw a kit's state away and make a factory-fresh one: new serial numbers, new keys.
 
+    :param secure_element: its kind, where it is not the usual one of such a kit
     :raises LockedError: the kit is being served
     :raises StoreError: the folder cannot be written
     """
@@ -309,4 +323,4 @@ def reset(state_folder: Path, name: SimulatedKitName, debugger_version: str | No
                 folder.unlink(missing_ok=True)
         except OSError as error:
             raise _not_writable(state_folder, error) from error
-        return KitState.load_or_create(state_folder, name, debugger_version)
+        return KitState.load_or_create(state_folder, name, debugger_version, secure_element)
