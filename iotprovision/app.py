@@ -162,7 +162,7 @@ class Run:
 
     def _account_work(self, names: Names) -> AccountWork:
         authority = Authority(self._store, names, self._passphrase, now)
-        return AccountWork(self._store, authority, self._open_account, "certs" in self._actions)
+        return AccountWork(self._store, authority, self._open_account, "certs" in self._actions, self._forced())
 
     def _open_account(self) -> Account:
         return self._bench.account() if self._bench else Account(self._options.aws_profile)
@@ -226,10 +226,13 @@ class Run:
         self._reporter.add("first_connection", report)
         return report
 
-    def _execute(self, steps: list[Step], account: AccountWork) -> None:
+    def _forced(self) -> frozenset[str]:
         options = self._options
         given = {"force": options.force, "fdev": options.fdev, "fca": options.fca, "faws": options.faws}
-        rules = Rules(options.dry_run, frozenset(name for name, is_given in given.items() if is_given))
+        return frozenset(name for name, is_given in given.items() if is_given)
+
+    def _execute(self, steps: list[Step], account: AccountWork) -> None:
+        rules = Rules(self._options.dry_run, self._forced())
         records: list[Record] = []
         try:
             for record in run(steps, rules, self._reporter):

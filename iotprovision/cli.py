@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ACTIONS = ("all", "certs", "provision", "links", "application", "none")
 NEWER_ACTIONS = {"account": "certs"}
-METHODS = ("jitr", "custom")
+METHODS = ("mar", "jitr", "custom")
 LEVELS = ("fatal", "error", "warning", "info", "debug")
 SIMULATED_KITS = ("avr-iot-wa", "avr-iot-wg", "avr-iot-wa@emulated", "avr-iot-wg@emulated")
 SETTING_PREFIX = "IOTPROVISION_"
@@ -121,7 +121,8 @@ def _add_known_options(parser: argparse.ArgumentParser) -> None:
         "-m",
         "--provision-method",
         choices=METHODS,
-        help="provisioning method: jitr (just-in-time registration in your own account; custom is the same)",
+        help="provisioning method: mar (multi-account registration: this tool registers each device in your own "
+        "account), jitr (just-in-time registration: devices register themselves there; custom is the same)",
     )
     parser.add_argument("-a", "--aws-profile", default="default", help="AWS profile name (default: default)")
     parser.add_argument(

@@ -21,11 +21,13 @@ class Finding:
 
     :param found: what is there, for a person
     :param expected: what should be there, where that is worth saying
+    :param foreign: somebody else made the difference, so that only ``--force`` overwrites it
     """
 
     state: State
     found: str
     expected: str = ""
+    foreign: bool = False
 
     @property
     def in_place(self) -> bool:

@@ -22,17 +22,29 @@ class AccountWork:
 
     :param store: where the authority lies
     :param open_account: called when a method needs the account; some need none
-    :param makes_authority: whether this run makes the authority where there is none
+    :param makes_authority: whether this run makes the authority where there is none, and prepares the account
+    :param force: the options given that force something, without their dashes
     """
 
     def __init__(
-        self, store: Store, authority: Authority, open_account: Callable[[], Account], makes_authority: bool
+        self,
+        store: Store,
+        authority: Authority,
+        open_account: Callable[[], Account],
+        makes_authority: bool,
+        force: frozenset[str] = frozenset(),
     ) -> None:
         self.store = store
         self.authority = authority
         self.makes_authority = makes_authority
+        self.force = force
         self._open_account = open_account
         self.opened: Account | None = None
+
+    @property
+    def overwrites(self) -> bool:
+        """Whether what somebody else made in the account may be overwritten."""
+        return bool({"force", "faws"} & self.force)
 
     @cached_property
     def account(self) -> Account:

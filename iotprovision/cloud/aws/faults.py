@@ -38,9 +38,20 @@ BAD_CREDENTIALS = {
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 }
-THROTTLED = {"RequestLimitExceeded", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequestsException"}
+THROTTLED = {
+    "429",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "SlowDown",
+    "ThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
 QUOTA = {"LimitExceeded", "LimitExceededException", "ServiceQuotaExceededException", "VersionsLimitExceededException"}
 ABSENT = {"NoSuchEntity", "NotFoundException", "ResourceNotFoundException"}
+EXISTS = "ResourceAlreadyExistsException"
 
 # Credentials that cannot be had are the same to a person as credentials that are refused.
 _NO_CREDENTIALS = (

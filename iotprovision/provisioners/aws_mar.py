@@ -1,0 +1,40 @@
+"""AWS, multi-account registration: the account learns each device's certificate, and never the signer."""
+
+from __future__ import annotations
+
+from iotprovision.actions.certs import AuthorityInStore
+from iotprovision.actions.identity import Identity
+from iotprovision.actions.registration import DeviceRegistered, PolicyOfDevices
+from iotprovision.provisioners.aws_jitr import FACTS, credentials, identity, link, outlook
+from iotprovision.provisioners.work import AccountWork, KitWork
+from iotprovision.steps import Proof, Step
+
+__all__ = ["FACTS", "account_proofs", "certs", "credentials", "identity", "link", "outlook", "registration"]
+
+
+def certs(account: AccountWork) -> list[Step]:
+    return [
+        PolicyOfDevices(account.account, account.overwrites),
+        AuthorityInStore(account.authority, account.store),
+    ]
+
+
+def registration(account: AccountWork, work: KitWork, identity: Identity) -> list[Step]:
+    return [_registered(account, identity)]
+
+
+def account_proofs(account: AccountWork, identity: Identity | None, connects: bool) -> list[Step]:
+    return [
+        Proof(PolicyOfDevices(account.account, account.overwrites)),
+        *([Proof(_registered(account, identity))] if identity else []),
+    ]
+
+
+def _registered(account: AccountWork, identity: Identity) -> DeviceRegistered:
+    return DeviceRegistered(
+        account.account,
+        identity,
+        policy_is_coming=account.makes_authority,
+        certificate_is_coming=bool({"force", "fdev", "fca"} & account.force),
+        detaches=account.overwrites,
+    )
