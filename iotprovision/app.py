@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from iotprovision import interrupts
 from iotprovision.actions.identity import Chip
+from iotprovision.chips.factory_certificates import VENDOR_ROOTS
 from iotprovision.cli import PASSPHRASE_VARIABLE, PSK_VARIABLE, Environment
 from iotprovision.cloud.aws.account import Account
 from iotprovision.errors import ExitCode, InterruptedRunError, ProvisioningError, UsageError
@@ -101,7 +102,7 @@ class Run:
             return
         work = self._kit_work(kit, network) if kit else None
         # What only programs the application is the same in every method.
-        method = provisioner(self._options.cloud_provider, self._options.provision_method or "jitr")
+        method = provisioner(self._options.cloud_provider, self._options.provision_method)
         plan = Plan(method, self._actions, account, work, self._power_up if self._bench else None)
         self._execute(plan.steps(self._options.verify), account)
 
@@ -111,7 +112,8 @@ class Run:
         from iotprovision.simulator.bench import SimulatedBench
 
         folder = self._environment.store_folder / SIMULATOR_FOLDER
-        return SimulatedBench(folder, self._options.simulate, self._options.aws_profile)
+        sandbox = self._options.provision_method == "sandbox"
+        return SimulatedBench(folder, self._options.simulate, self._options.aws_profile, sandbox)
 
     def _network(self) -> WifiNetwork | None:
         options = self._options
@@ -205,6 +207,7 @@ class Run:
             lock=not self._options.no_lock,
             random=secrets.token_bytes,
             clock=now,
+            factory_roots=self._bench.factory_roots() if self._bench else VENDOR_ROOTS,
         )
 
     def _firmware(self, kit: FoundKit, job: str, file: Path | None) -> Firmware:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ACTIONS = ("all", "certs", "provision", "links", "application", "none")
 NEWER_ACTIONS = {"account": "certs"}
-METHODS = ("mar", "jitr", "custom")
+METHODS = ("sandbox", "mar", "jitr", "custom")
 LEVELS = ("fatal", "error", "warning", "info", "debug")
 SIMULATED_KITS = ("avr-iot-wa", "avr-iot-wg", "avr-iot-wa@emulated", "avr-iot-wg@emulated")
 SETTING_PREFIX = "IOTPROVISION_"
@@ -121,8 +121,10 @@ def _add_known_options(parser: argparse.ArgumentParser) -> None:
         "-m",
         "--provision-method",
         choices=METHODS,
-        help="provisioning method: mar (multi-account registration: this tool registers each device in your own "
-        "account), jitr (just-in-time registration: devices register themselves there; custom is the same)",
+        default="sandbox",
+        help="provisioning method: sandbox (the vendor's account, no account of your own is needed), mar "
+        "(multi-account registration: this tool registers each device in your own account), jitr (just-in-time "
+        "registration: devices register themselves there; custom is the same) (default: sandbox)",
     )
     parser.add_argument("-a", "--aws-profile", default="default", help="AWS profile name (default: default)")
     parser.add_argument(
@@ -279,12 +281,6 @@ def _settle_actions(options: argparse.Namespace) -> None:
         raise UsageError("The action none goes with no other action.")
     if not options.actions or "all" in options.actions:
         options.actions = ["certs", "provision", "links", "application"]
-    if options.provision_method is None and {"certs", "provision", "links"} & set(options.actions):
-        raise UsageError(
-            "No provisioning method was given.",
-            "It decides which account the kit belongs to and what is written to it.",
-            "iotprovision -c aws -m jitr",
-        )
     if (options.wifi_psk or options.psk_file) and options.wifi_ssid is None:
         raise UsageError("A Wi-Fi passphrase was given without a network.", hint="Name the network with -ssid.")
     if options.wifi_ssid is not None and "application" not in options.actions:

@@ -7,7 +7,12 @@ from typing import cast
 
 from iotprovision.provisioners.provisioner import Provisioner
 
-_MODULES = {("aws", "jitr"): "aws_jitr", ("aws", "custom"): "aws_jitr", ("aws", "mar"): "aws_mar"}
+_MODULES = {
+    ("aws", "sandbox"): "aws_sandbox",
+    ("aws", "jitr"): "aws_jitr",
+    ("aws", "custom"): "aws_jitr",
+    ("aws", "mar"): "aws_mar",
+}
 
 
 def provisioner(cloud: str, method: str) -> Provisioner:

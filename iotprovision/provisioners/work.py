@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
 from iotprovision.actions.identity import Chip
+from iotprovision.chips.ecc608 import Kind
+from iotprovision.chips.factory_certificates import FactoryRoot
 from iotprovision.cloud.aws.account import Account
 from iotprovision.firmware.hex_image import HexImage
 from iotprovision.kit.detection import FoundKit
@@ -71,6 +73,7 @@ class KitWork:
     :param lock: whether slots are locked where the method locks them
     :param random: ``random(n)`` gives n random bytes
     :param clock: the time, with its time zone
+    :param factory_roots: what the factory certificates of secure elements must come from
     """
 
     kit: FoundKit
@@ -84,3 +87,4 @@ class KitWork:
     lock: bool
     random: Callable[[int], bytes]
     clock: Callable[[], datetime]
+    factory_roots: Mapping[Kind, FactoryRoot]

@@ -9,10 +9,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from iotprovision.chips.ecc608 import Kind
+from iotprovision.chips.factory_certificates import FactoryRoot
 from iotprovision.cloud.aws.account import Account
+from iotprovision.simulator.factory import factory_root
 from iotprovision.simulator.host import attached, control, start_kits
 from iotprovision.simulator.kinds import SimulatedKitName
 from iotprovision.simulator.local_cloud import LocalCloud
+from iotprovision.simulator.sandbox_account import SandboxAccount
 from iotprovision.simulator.usb_bus import Bus
 
 
@@ -25,13 +29,15 @@ class SimulatedBench:
     :param folder: where kit and cloud keep their state
     :param kit_name: one of the simulated kits
     :param profile: name of the AWS profile; it exists in the local cloud whatever it is
+    :param sandbox: whether the board is to connect to the vendor's account instead of the user's own
     :raises UsageError: there is no such kit
     """
 
-    def __init__(self, folder: Path, kit_name: str, profile: str) -> None:
+    def __init__(self, folder: Path, kit_name: str, profile: str, sandbox: bool = False) -> None:
         self._folder = folder
         self._kit_name = SimulatedKitName.parse(kit_name)
-        self._cloud = LocalCloud(folder / "cloud", profile)
+        self._sandbox = SandboxAccount(folder) if sandbox else None
+        self._cloud = self._sandbox.cloud if self._sandbox else LocalCloud(folder / "cloud", profile)
         self._resources = contextlib.ExitStack()
 
     def __enter__(self) -> SimulatedBench:
@@ -54,12 +60,19 @@ class SimulatedBench:
         self._resources.close()
 
     def account(self) -> Account:
-        """The local cloud's account. Whatever the environment says, it reaches nothing else."""
+        """The user's account in the local cloud. Whatever the environment says, it reaches nothing else."""
+        assert self._sandbox is None, "the vendor's account is not the user's"
         return Account(self._cloud.profile, endpoint_url=self._cloud.endpoint_url, config_file=self._cloud.config_file)
+
+    def factory_roots(self) -> dict[Kind, FactoryRoot]:
+        """What the factory certificates of the simulated chips come from."""
+        return {kind: factory_root(self._folder, kind) for kind in Kind}
 
     def power_up(self) -> dict[str, Any]:
         """Let the board do its first power-up; see :class:`iotprovision.simulator.power_up.PowerUpReport`."""
         folder = self._folder / self._kit_name.text
+        if self._sandbox:
+            self._sandbox.learn(folder)
         report: dict[str, Any] = control(folder, "power up", cloud=asdict(self._cloud.address))
         return report
 

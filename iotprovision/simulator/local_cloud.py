@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 ACCOUNT = "111122223333"
 REGION = "us-east-1"
+LOCAL_HOST = "localhost"
 # Half a second on a quiet machine; a cold disk and a busy machine may need many times that.
 START_TIMEOUT = 60.0
 # A process whose owner died may still be saving the state, which takes well under a second.
@@ -51,15 +52,20 @@ class LocalCloud:
     :param folder: where the account lives; made when missing
     :param profile: a further name in the configuration file, beside ``default``
     :param patience: seconds to wait for another run that uses the folder
+    :param host_name: what devices call it, where that is not a name under ``localhost``; it only names the
+        certificate of the server, nothing is ever looked up
     """
 
-    def __init__(self, folder: Path, profile: str = "default", patience: float = PATIENCE) -> None:
+    def __init__(
+        self, folder: Path, profile: str = "default", patience: float = PATIENCE, host_name: str = LOCAL_HOST
+    ) -> None:
         self.folder = folder
         self.profile = profile
         self.config_file = folder / "aws-config"
         self.certificate_authority_file = folder / "server-ca.pem"
         self.log_file = folder / "cloud.log"
         self._patience = patience
+        self._host_name = host_name
         self._running: _Running | None = None
 
     def __enter__(self) -> LocalCloud:
@@ -84,7 +90,8 @@ class LocalCloud:
     @property
     def address(self) -> CloudAddress:
         """What a simulated board must know to reach this cloud instead of the real one."""
-        return CloudAddress({"*.localhost": self.mqtt_port}, str(self.certificate_authority_file))
+        name = f"*.{LOCAL_HOST}" if self._host_name == LOCAL_HOST else self._host_name
+        return CloudAddress({name: self.mqtt_port}, str(self.certificate_authority_file))
 
     def start(self) -> None:
         """Start it and wait until HTTP and MQTT answer; nothing happens when this object runs already.
@@ -169,6 +176,7 @@ class LocalCloud:
             DOCKER_HOST=f"unix://{nowhere}",
             LOG_LEVEL="INFO",
             MINISTACK_ACCOUNT_ID=ACCOUNT,
+            MINISTACK_HOST=self._host_name,
             MINISTACK_REGION=REGION,
             NO_PROXY="*",
             PERSIST_STATE="1",
