@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import secrets
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -12,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from iotprovision import interrupts
 from iotprovision.actions.identity import Chip
+from iotprovision.actions.kept_application import KnownImage
 from iotprovision.chips.factory_certificates import VENDOR_ROOTS
 from iotprovision.cli import PASSPHRASE_VARIABLE, PSK_VARIABLE, Environment
 from iotprovision.cloud.aws.account import Account
-from iotprovision.errors import ExitCode, InterruptedRunError, ProvisioningError, UsageError
+from iotprovision.errors import ExitCode, InterruptedRunError, KitNotFoundError, ProvisioningError, UsageError
 from iotprovision.firmware.cache import FirmwareCache
 from iotprovision.firmware.hex_image import HexImage
+from iotprovision.firmware.index import Image
 from iotprovision.kit.detection import FoundKit, find_kit
 from iotprovision.kit.target import Target
 from iotprovision.pki.authority import ROOT_KEY, SIGNER_KEY, Authority
@@ -26,7 +29,7 @@ from iotprovision.provisioners import provisioner
 from iotprovision.provisioners.plan import Plan
 from iotprovision.provisioners.work import AccountWork, Firmware, KitWork
 from iotprovision.report import Reporter, open_log
-from iotprovision.steps import Record, Rules, Step, run
+from iotprovision.steps import Record, Rules, run
 from iotprovision.store import Store
 from iotprovision.wire.wifi_network import OPEN, WifiNetwork
 
@@ -104,7 +107,7 @@ class Run:
         # What only programs the application is the same in every method.
         method = provisioner(self._options.cloud_provider, self._options.provision_method)
         plan = Plan(method, self._actions, account, work, self._power_up if self._bench else None)
-        self._execute(plan.steps(self._options.verify), account)
+        self._execute(plan, account)
 
     # --- what the run works with
 
@@ -144,7 +147,7 @@ class Run:
         return Names(**{name: value for name, value in given.items() if value is not None})
 
     def _find_kit(self) -> FoundKit:
-        kit = find_kit(self._options.serial_number, self._options.port)
+        kit = find_kit(self._serial_number(), self._options.port)
         self._reporter.for_kit(kit.serial_number)
         self._reporter.notice(
             f"Found {kit.name}, serial number {kit.serial_number}, {kit.mcu}, debugger {kit.debugger_version}, "
@@ -161,6 +164,20 @@ class Run:
             },
         )
         return kit
+
+    def _serial_number(self) -> str | None:
+        """What tells the kit apart: the simulated kit is known by its name."""
+        given: str | None = self._options.serial_number
+        if self._bench is None:
+            return given
+        named = self._bench.serial_number
+        if given and not named.lower().endswith(given.lower()):
+            raise KitNotFoundError(
+                f"The simulated kit {self._options.simulate} has another serial number than {given}",
+                f"It is {named}.",
+                "leave out -s, or simulate the kit that is meant",
+            )
+        return named
 
     def _account_work(self, names: Names) -> AccountWork:
         authority = Authority(self._store, names, self._passphrase, now)
@@ -201,6 +218,7 @@ class Run:
             files=files,
             chip=Chip(target),
             provisioning_firmware=self._firmware(kit, "iotprovision", self._options.provision_firmware),
+            known_images=self._known_images(kit),
             application=self._firmware(kit, f"demo-{self._options.cloud_provider}", self._options.application_firmware),
             network=network,
             provisioning_firmware_is_there=self._options.sprov,
@@ -209,6 +227,23 @@ class Run:
             clock=now,
             factory_roots=self._bench.factory_roots() if self._bench else VENDOR_ROOTS,
         )
+
+    def _known_images(self, kit: FoundKit) -> list[KnownImage]:
+        """Images for this kit that are in the cache already, and the application that the user has in a file."""
+        cache = FirmwareCache(self._environment.variables)
+        known = [
+            KnownImage(
+                f"{image.name} {image.version or ''}".strip(),
+                functools.partial(_load, cache, image, kit.mcu),
+                is_application=any(job.startswith("demo-") for job in image.jobs),
+            )
+            for image in cache.index.for_kit(kit.name)
+            if image.mcu and cache.is_present(image)
+        ]
+        file = self._options.application_firmware
+        if file is not None:
+            known.insert(0, KnownImage(file.name, lambda: HexImage.load(file, kit.mcu), is_application=True))
+        return known
 
     def _firmware(self, kit: FoundKit, job: str, file: Path | None) -> Firmware:
         if file is not None:
@@ -219,7 +254,7 @@ class Run:
             announce=lambda wheel: self._reporter.notice(f"Fetching firmware images with pip ({wheel.requirement})"),
         )
         name = f"{image.name} {image.version or ''}".strip()
-        return Firmware(name, lambda: HexImage.load(cache.path(image), kit.mcu))
+        return Firmware(name, functools.partial(_load, cache, image, kit.mcu))
 
     # --- the steps
 
@@ -234,16 +269,42 @@ class Run:
         given = {"force": options.force, "fdev": options.fdev, "fca": options.fca, "faws": options.faws}
         return frozenset(name for name, is_given in given.items() if is_given)
 
-    def _execute(self, steps: list[Step], account: AccountWork) -> None:
+    def _execute(self, plan: Plan, account: AccountWork) -> None:
         rules = Rules(self._options.dry_run, self._forced())
         records: list[Record] = []
         try:
-            for record in run(steps, rules, self._reporter):
+            for record in run(plan.steps(self._options.verify), rules, self._reporter):
                 records.append(record)
+        except ProvisioningError:
+            self._put_application_back(plan, records)
+            raise
+        except KeyboardInterrupt:
+            self._name_kept_application(plan)
+            raise
         finally:
             self._reporter.table(records)
             if account.opened:
                 self._reporter.add("account", _account_data(account.opened))
+
+    def _put_application_back(self, plan: Plan, records: list[Record]) -> None:
+        """After a failure: the kit gets back what it held, if the run has taken it and put nothing in its place."""
+        step = plan.put_back(records)
+        if step is None or self._options.dry_run:
+            return
+        try:
+            for record in run([step], Rules(), self._reporter):
+                self._reporter.notice(f"The application that the kit held: {record.done}.")
+        except ProvisioningError as error:
+            self._reporter.warning(f"the application could not be put back: {error.what}")
+        self._name_kept_application(plan)
+
+    def _name_kept_application(self, plan: Plan) -> None:
+        if plan.kept and plan.kept.path:
+            self._reporter.notice(f"The application that the kit held is kept in {plan.kept.path}")
+
+
+def _load(cache: FirmwareCache, image: Image, mcu: str) -> HexImage:
+    return HexImage.load(cache.path(image), mcu)
 
 
 def _first_line(file: Path) -> bytes:

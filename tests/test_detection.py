@@ -93,7 +93,7 @@ def test_a_kit_that_may_not_be_opened(kits: KitsOnBus, capfd) -> None:
     assert raised.value.exit_code == ExitCode.ACCESS
     if sys.platform.startswith("linux"):
         rules = [line for line in raised.value.hint.splitlines() if line.startswith("SUBSYSTEM")]
-        assert [('ATTR{idVendor}=="03eb"' in rule, 'MODE="0666"' in rule) for rule in rules] == [(True, True)] * 2
+        assert [('ATTR{idVendor}=="03eb"' in rule, 'TAG+="uaccess"' in rule) for rule in rules] == [(True, True)] * 2
         assert ['"2175"' in rules[0], '"2fc0"' in rules[1]] == [True, True]
     assert capfd.readouterr() == ("", ""), "the vendor's libraries are quiet"
 

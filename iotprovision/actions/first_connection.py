@@ -37,7 +37,7 @@ class FirstConnection(Step):
         if report["failure"]:
             raise ProofError(
                 "The board did not connect",
-                f"{report['failure'].capitalize()}."
+                f"{report['failure'][:1].upper()}{report['failure'][1:]}."
                 + "".join(f"\nAttempt {number}: {reason}." for number, reason in enumerate(refusals, 1)),
                 "run again with --force to write everything on the kit anew",
             )

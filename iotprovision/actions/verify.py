@@ -100,7 +100,7 @@ class DeviceInAccount(Step):
     def apply(self, progress: Progress) -> str:
         raise ProofError(
             "The account does not have the device as it should",
-            f"{self._look().found.capitalize()}.",
+            f"It says: {self._look().found}.",
             "look at the log of the Lambda in CloudWatch, and at the kit's console for its Wi-Fi connection",
         )
 

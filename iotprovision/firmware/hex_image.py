@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import io
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +71,34 @@ class HexImage:
         _check_target(image)
         return image
 
+    @classmethod
+    def of_memory(cls, path: Path, mcu: str, content: Mapping[str, bytes]) -> HexImage:
+        """What was read from an MCU.
+
+        :param path: where it is kept
+        :param content: each memory from its start, by its name; pages of a memory that are erased are left out, fuses
+            never are
+        """
+        target = mcu_by_name(mcu)
+        segments = []
+        for name, data in content.items():
+            area = target.areas[name]
+            step = max(area.page_size, 1) if name != FUSES else len(data)
+            for start in range(0, len(data), step):
+                page = data[start : start + step]
+                if name == FUSES or page.strip(bytes([BLANK])):
+                    segments.append(Segment(area, start, page))
+        return cls(path, target, tuple(_joined(segments)))
+
+    def as_hex(self) -> bytes:
+        """The image as an Intel HEX file."""
+        file = IntelHex()
+        for segment in self.segments:
+            file.frombytes(segment.data, offset=segment.area.hex_address + segment.offset)
+        text = io.StringIO()
+        file.write_hex_file(text)
+        return text.getvalue().encode("ascii")
+
     @property
     def size(self) -> int:
         """Bytes in all segments."""
@@ -83,6 +112,15 @@ class HexImage:
         for segment in parts:
             content[segment.offset : segment.end] = segment.data
         return bytes(content)
+
+    def flash_gaps(self, size: int) -> list[tuple[int, int]]:
+        """Start and end of each stretch of a flash of ``size`` bytes that the image does not fill."""
+        edges = [0]
+        for segment in self.segments:
+            if segment.area.name == FLASH:
+                edges += [segment.offset, segment.end]
+        edges.append(size)
+        return [(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
 
     @property
     def flash_sha256(self) -> str:
@@ -131,6 +169,18 @@ def _segments(content: IntelHex, mcu: Mcu, path: Path) -> tuple[Segment, ...]:
         else:
             segments.append(segment)
     return tuple(segments)
+
+
+def _joined(segments: Iterable[Segment]) -> list[Segment]:
+    """Segments that touch, as one."""
+    joined: list[Segment] = []
+    for segment in segments:
+        last = joined[-1] if joined else None
+        if last and last.area == segment.area and last.end == segment.offset:
+            joined[-1] = Segment(last.area, last.offset, last.data + segment.data)
+        else:
+            joined.append(segment)
+    return joined
 
 
 def _area_at(start: int, stop: int, mcu: Mcu, path: Path) -> Area:

@@ -39,7 +39,8 @@ SHORT_NAME = "nedbg"
 NO_TARGET_POWER = 0x22
 
 UDEV_RULES = "\n".join(
-    f'SUBSYSTEM=="usb", ATTR{{idVendor}}=="{VENDOR_ID:04x}", ATTR{{idProduct}}=="{product:04x}", MODE="0666"'
+    f'SUBSYSTEM=="usb", ATTR{{idVendor}}=="{VENDOR_ID:04x}", ATTR{{idProduct}}=="{product:04x}", '
+    'MODE="0660", GROUP="plugdev", TAG+="uaccess"'
     for product in (PRODUCT_ID, UPGRADE_PRODUCT_ID)
 )
 

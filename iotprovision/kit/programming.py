@@ -13,7 +13,7 @@ from pymcuprog.toolconnection import ToolUsbHidConnection
 
 from iotprovision.errors import ProofError
 from iotprovision.firmware.hex_image import HexImage, Segment
-from iotprovision.firmware.mcu import FUSES
+from iotprovision.firmware.mcu import FUSES, Area
 from iotprovision.kit.debugger import SHORT_NAME, vendor_errors
 
 Progress = Callable[[int, int], None]
@@ -117,6 +117,19 @@ class TargetProgrammer:
                 done += len(chunk.data)
                 progress(done, image.size)
         return None
+
+    def read(self, area: Area, offset: int, size: int, progress: Progress = _no_progress) -> bytes:
+        """Read a memory of the MCU.
+
+        :param offset: from the start of that memory
+        :raises AccessError: the kit cannot be reached
+        """
+        data = bytearray()
+        while len(data) < size:
+            part = Segment(area, offset + len(data), bytes(min(READ_SIZE, size - len(data))))
+            data += self._read(part)
+            progress(len(data), size)
+        return bytes(data)
 
     def program(self, image: HexImage, progress: Progress = _no_progress) -> None:
         """Erase the chip and write the image; EEPROM and user row keep what the erase leaves, fuses that are right too.

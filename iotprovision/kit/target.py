@@ -11,6 +11,7 @@ from iotprovision.chips.ecc608 import PROVISIONING_DATA_SLOT
 from iotprovision.chips.winc_flash import CLIENT_AREA
 from iotprovision.errors import ProvisioningError, SerialLinkError
 from iotprovision.firmware.hex_image import HexImage
+from iotprovision.firmware.mcu import mcu_by_name
 from iotprovision.kit.detection import FoundKit
 from iotprovision.kit.programming import Difference, Progress, TargetProgrammer, reset_target
 from iotprovision.kit.reboot import reboot_debugger
@@ -69,6 +70,10 @@ class Target:
     def first_difference(self, image: HexImage, progress: Progress) -> Difference | None:
         """The first place where flash or fuses hold something else than the image. Stops the MCU."""
         return self._session().first_difference(image, progress)
+
+    def read(self, area: str, offset: int, size: int, progress: Progress = lambda done, total: None) -> bytes:
+        """Read a memory of the MCU, by its name. Stops the MCU."""
+        return self._session().read(mcu_by_name(self._kit.mcu).areas[area], offset, size, progress)
 
     def program(self, image: HexImage, progress: Progress) -> None:
         """Erase the MCU and write the image. Stops the MCU."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from iotprovision.actions.application import Application, WifiSet
 from iotprovision.actions.first_connection import FirstConnection
 from iotprovision.actions.identity import Identity
+from iotprovision.actions.kept_application import ApplicationKept, ApplicationPutBack
 from iotprovision.actions.links import DebuggerRestarted, LinksOnDrive
 from iotprovision.actions.provision import ProvisioningFirmware, SlotsLocked
 from iotprovision.actions.verify import Challenge
 from iotprovision.provisioners.provisioner import Provisioner
 from iotprovision.provisioners.work import AccountWork, KitWork
-from iotprovision.steps import Proof, Step
+from iotprovision.steps import Proof, Record, Step
+
+NEEDS_MCU = frozenset({"provision", "application"})
 
 PowerUp = Callable[[], Mapping[str, Any]]
 
@@ -39,6 +42,8 @@ class Plan:
         self._account = account
         self._work = work
         self._power_up = power_up if method.FACTS.connects_to_simulator else None
+        self.kept: ApplicationKept | None = None
+        """The application that the kit held; known while the steps run, where they need the MCU."""
         self._identity = method.identity(account, work) if work else None
 
     def steps(self, verify: bool) -> list[Step]:
@@ -53,8 +58,21 @@ class Plan:
             steps += self._method.account_proofs(self._account, self._identity, connects)
         return steps
 
+    def put_back(self, records: Sequence[Record]) -> Step | None:
+        """What brings the kit's application back after a failure; None where the MCU was not taken, or has a new one.
+
+        :param records: of the steps that ended well
+        """
+        titles = [record.title for record in records]
+        if not self._work or not self.kept or self.kept.title not in titles or Application.title in titles:
+            return None
+        return ApplicationPutBack(self._work.target, self.kept)
+
     def _kit_steps(self, work: KitWork, identity: Identity, verify: bool) -> list[Step]:
         steps: list[Step] = []
+        if NEEDS_MCU & set(self._actions):
+            self.kept = ApplicationKept(work.target, work.kit, work.known_images, work.files, work.clock)
+            steps.append(self.kept)
         if "provision" in self._actions:
             # The lock comes after the read-back of what it freezes, the account after the kit is right.
             steps.append(_provisioning_firmware(work, work.provisioning_firmware_is_there))
@@ -69,6 +87,8 @@ class Plan:
             steps.append(_application(work))
         if verify:
             steps += self._proofs(work, identity)
+        if self.kept and "application" not in self._actions:
+            steps.append(ApplicationPutBack(work.target, self.kept))
         if work.network:
             # Last of what is done to the kit: the demo keeps the network in RAM until it has connected.
             steps.append(WifiSet(work.target, work.network))

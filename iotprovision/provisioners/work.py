@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
 from iotprovision.actions.identity import Chip
+from iotprovision.actions.kept_application import KnownImage
 from iotprovision.chips.ecc608 import Kind
 from iotprovision.chips.factory_certificates import FactoryRoot
 from iotprovision.cloud.aws.account import Account
@@ -68,6 +69,7 @@ class KitWork:
     """A kit and what shall be on it.
 
     :param files: the kit's folder in the store; what is overwritten on the kit is kept there too
+    :param known_images: those that need not be saved before the MCU is erased, because they can be had again
     :param network: the Wi-Fi network to set; None leaves Wi-Fi alone
     :param provisioning_firmware_is_there: the user says that the MCU holds it already
     :param lock: whether slots are locked where the method locks them
@@ -82,6 +84,7 @@ class KitWork:
     files: Store
     provisioning_firmware: Firmware
     application: Firmware
+    known_images: Sequence[KnownImage]
     network: WifiNetwork | None
     provisioning_firmware_is_there: bool
     lock: bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -59,6 +60,11 @@ class SimulatedBench:
     ) -> None:
         self._resources.close()
 
+    @property
+    def serial_number(self) -> str:
+        """Of the simulated kit's debugger; others may be on the same bus."""
+        return next(str(kit["serial_number"]) for _, kit in Bus(self._folder).kits() if self._is_named(kit))
+
     def account(self) -> Account:
         """The user's account in the local cloud. Whatever the environment says, it reaches nothing else."""
         assert self._sandbox is None, "the vendor's account is not the user's"
@@ -77,4 +83,7 @@ class SimulatedBench:
         return report
 
     def _is_served(self) -> bool:
-        return any(kit["kit"] == self._kit_name.text for _, kit in Bus(self._folder).kits())
+        return any(self._is_named(kit) for _, kit in Bus(self._folder).kits())
+
+    def _is_named(self, kit: Mapping[str, Any]) -> bool:
+        return bool(kit["kit"] == self._kit_name.text)

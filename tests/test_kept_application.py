@@ -1,0 +1,84 @@
+"""What the MCU held before a run: saved when it is in no file, and put back when no application replaces it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from firmware_images import hex_image
+from running import Outcome, kit_folder, run_tool
+from simulated import kits_on_the_bus
+
+JOB = ("--simulate", "-c", "aws", "-m", "jitr")
+
+
+def flash(home: Path) -> bytes:
+    return (kit_folder(home) / "flash.bin").read_bytes()
+
+
+def done(outcome: Outcome, title: str) -> str:
+    (step,) = [step for step in outcome.document["steps"] if step["title"] == title]
+    return f"{step['found']}; {step['done']}"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A kit with the vendor's demo on it, and an account that knows the signer."""
+    assert run_tool(tmp_path, *JOB, "certs").code == 0
+    outcome = run_tool(tmp_path, "--simulate", "application", "--json")
+    assert outcome.code == 0, outcome.err
+    assert done(outcome, "Application that the kit held") == "none; nothing"
+    return tmp_path
+
+
+def change_flash(home: Path, address: int, data: bytes) -> bytes:
+    """Put something of the user's own into the MCU; returns the whole flash."""
+    content = bytearray(flash(home))
+    content[address : address + len(data)] = data
+    (kit_folder(home) / "flash.bin").write_bytes(content)
+    return bytes(content)
+
+
+def test_a_known_demo_is_put_back_without_being_saved(home: Path) -> None:
+    before = flash(home)
+    outcome = run_tool(home, *JOB, "provision", "--json")
+    assert outcome.code == 0, outcome.err
+    assert "can be had again; nothing" in done(outcome, "Application that the kit held")
+    assert flash(home) == before
+    assert not list(home.rglob("application-*.hex"))
+
+
+@pytest.mark.parametrize("address", [0x100, 0xBF00])
+def test_an_application_of_the_users_own_is_saved_and_put_back(address: int, home: Path) -> None:
+    before = change_flash(home, address, b"my own program")
+    (kit_folder(home) / "eeprom.bin").write_bytes(b"settings".ljust(256, b"\xff"))
+    outcome = run_tool(home, *JOB, "provision", "--json")
+    assert outcome.code == 0, outcome.err
+    assert "saved as application-" in done(outcome, "Application that the kit held")
+    assert flash(home) == before
+    assert (kit_folder(home) / "eeprom.bin").read_bytes().startswith(b"settings")
+    (saved,) = home.rglob("application-*.hex")
+
+    assert run_tool(home, "--simulate", "application", "-f").code == 0
+    assert flash(home) != before
+    assert run_tool(home, "--simulate", "application", "-app", str(saved)).code == 0
+    assert flash(home) == before, "the saved file brings it back at any time"
+
+
+def test_a_blank_kit_is_left_with_the_provisioning_firmware(tmp_path: Path) -> None:
+    outcome = run_tool(tmp_path, *JOB, "certs", "provision", "--json")
+    assert outcome.code == 0, outcome.err
+    assert done(outcome, "Application put back") == "there was none; nothing"
+    content = hex_image("avr-iot-provisioning").flash
+    assert flash(tmp_path)[: len(content)] == content
+
+
+def test_a_run_that_fails_puts_the_application_back(home: Path) -> None:
+    before = change_flash(home, 0xBF00, b"my own program")
+    with kits_on_the_bus(home / "simulator") as kits:
+        kits.faults(secure_element_refused_slots=[0])
+        outcome = run_tool(home, *JOB, "provision")
+        assert outcome.code == 6, outcome.err
+        assert "application-" in outcome.err
+        kits.save()
+        assert flash(home) == before
