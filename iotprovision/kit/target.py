@@ -19,6 +19,8 @@ from iotprovision.wire.console import BAUD_RATE as CONSOLE_BAUD_RATE
 from iotprovision.wire.console import DemoConsole
 from iotprovision.wire.port import SerialLine, open_port
 from iotprovision.wire.provisioning import BAUD_RATE, RESET_AGAIN_AFTER, ProvisioningLink
+from iotprovision.wire.winc_bridge import BAUD_RATE as BRIDGE_BAUD_RATE
+from iotprovision.wire.winc_bridge import WincBridge
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +45,16 @@ class Target:
         self._line: SerialLine | None = None
         self.provisioning: ProvisioningLink | None = None
         """The conversation with the provisioning firmware, while it runs."""
+        self.bridge: WincBridge | None = None
+        """The conversation with the bridge to the Wi-Fi module, while it runs."""
 
     def __enter__(self) -> Target:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Start the MCU if it stands still; bring it out of an unfinished blob."""
-        unfinished = self.provisioning is not None and self.provisioning.needs_target_reset
+        """Start the MCU if it stands still; bring it out of an unfinished blob or frame."""
+        talking = self.provisioning or self.bridge
+        unfinished = talking is not None and talking.needs_target_reset
         with contextlib.suppress(ProvisioningError):
             self._hang_up()
         with contextlib.suppress(ProvisioningError):
@@ -103,6 +108,22 @@ class Target:
             link.reset()
         self.provisioning = link
 
+    def start_bridge(self) -> None:
+        """Let the MCU run the bridge to the Wi-Fi module, and wait until it answers; resets one that runs.
+
+        :raises SerialLinkError: it does not answer
+        :raises ChipRefusedError: it cannot reach the module
+        """
+        self._hang_up()
+        self._line = open_port(self._port(), BRIDGE_BAUD_RATE, wait=PORT_WAIT)
+        if self._programmer is not None:
+            self._release()
+        else:
+            reset_target(self._kit.serial_number, self._kit.mcu)
+        bridge = WincBridge(self._line, self._sleep)
+        bridge.wait_ready()
+        self.bridge = bridge
+
     @contextlib.contextmanager
     def console(self) -> Iterator[DemoConsole]:
         """The console of the demo application, which must be what runs."""
@@ -129,7 +150,7 @@ class Target:
             programmer.close()
 
     def _hang_up(self) -> None:
-        self.provisioning = None
+        self.provisioning = self.bridge = None
         line, self._line = self._line, None
         if line is not None:
             line.close()
