@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 from iotprovision.kit.target import Target
 from iotprovision.pki.authority import Authority, AuthorityState
@@ -80,3 +81,31 @@ class OwnIdentity:
         certificate = self.device
         key = None if certificate is None else p256_key(certificate)
         return None if key is None else thing_name(key)
+
+    @property
+    def shown(self) -> str:
+        """What a person calls the device."""
+        return f"thing {self.thing_name}"
+
+
+class OwnAzureIdentity(OwnIdentity):
+    """The same, for Azure: the device goes by the name in its certificate."""
+
+    @property
+    def device_id(self) -> str | None:
+        """The common name of the device certificate: ``sn`` and the serial number of the secure element."""
+        certificate = self.device
+        names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME) if certificate else []
+        return str(names[0].value) if names else None
+
+    @property
+    def shown(self) -> str:
+        return f"device {self.device_id}"
+
+
+class NoCertificates:
+    """A kit whose cloud wants no certificate."""
+
+    device: x509.Certificate | None = None
+    signer: x509.Certificate | None = None
+    thing_name: str | None = None

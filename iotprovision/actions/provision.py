@@ -93,20 +93,23 @@ class DeviceCertificate(Step):
         reason = self._authority.device_certificate_is_current(certificate, self._chip.public_key)
         if reason:
             return Finding(State.DIFFERENT, f"the one in the store cannot be used: {reason}", "one for the chip's key")
-        return Finding(State.IN_PLACE, f"thing {self._identity.thing_name}")
+        return Finding(State.IN_PLACE, self._identity.shown)
 
     def apply(self, progress: Progress) -> str:
         link = running_link(self._target)
         organization = self._authority.names.organization
         request = device_request(self._chip.public_key, self._chip.serial_number, organization, link.sign_digest)
         self._identity.files.save(request, self._authority.issue_device_certificate(request))
-        return f"the chip signed a request; issued for thing {self._identity.thing_name}"
+        return f"the chip signed a request; issued for {self._identity.shown}"
 
 
 class WifiModuleCredentials(Step):
-    """Certificates, thing name and endpoint in the flash of the Wi-Fi module."""
+    """Certificates, thing name and endpoint in the flash of the Wi-Fi module.
 
-    title = "Certificates, thing name and endpoint in the Wi-Fi module"
+    :param endpoint: of the account; None where the demo of the cloud reads neither endpoint nor thing name, which are
+        then erased with what else is in their sectors
+    """
+
     action = ACTION
     proof = "read back, every byte equal"
     would = "save what is there, erase two sectors and write them"
@@ -116,18 +119,20 @@ class WifiModuleCredentials(Step):
         self,
         target: Target,
         identity: Identity,
-        endpoint: Callable[[], str],
+        endpoint: Callable[[], str] | None,
         backups: Store,
         clock: Callable[[], datetime],
     ) -> None:
         self._target = target
         self._identity = identity
         self._endpoint = endpoint
+        self.title = f"Certificates{', thing name and endpoint' if endpoint else ''} in the Wi-Fi module"
         self._backups = backups
         self._clock = clock
 
     def prepare(self) -> None:
-        self._endpoint()
+        if self._endpoint:
+            self._endpoint()
 
     def check(self, progress: Progress) -> Finding:
         link = running_link(self._target)
@@ -144,7 +149,7 @@ class WifiModuleCredentials(Step):
                     return self._difference(area.address + offset, expected, found)
                 done += len(expected)
                 progress(done, total)
-        return Finding(State.IN_PLACE, f"{total} bytes for {wanted.endpoint}")
+        return Finding(State.IN_PLACE, f"{total} bytes" + (f" for {wanted.endpoint}" if wanted.endpoint else ""))
 
     def apply(self, progress: Progress) -> str:
         link = running_link(self._target)
@@ -164,14 +169,14 @@ class WifiModuleCredentials(Step):
         return f"{saved}wrote {total} bytes"
 
     def _wanted(self) -> DeviceCredentials | None:
-        device, signer, thing = self._identity.device, self._identity.signer, self._identity.thing_name
-        if device is None or signer is None or thing is None:
+        device, signer = self._identity.device, self._identity.signer
+        if device is None or signer is None:
             return None
         return DeviceCredentials(
             device=device.public_bytes(Encoding.DER),
             signer=signer.public_bytes(Encoding.DER),
-            thing_name=thing,
-            endpoint=self._endpoint(),
+            thing_name=self._identity.thing_name if self._endpoint else None,
+            endpoint=self._endpoint() if self._endpoint else None,
         )
 
     def _save(self, link: ProvisioningLink) -> str:
