@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ACTIONS = ("all", "certs", "provision", "links", "application", "none")
 NEWER_ACTIONS = {"account": "certs"}
+CLOUDS = ("google", "aws", "azure")
 METHODS = ("sandbox", "mar", "jitr", "custom")
 LEVELS = ("fatal", "error", "warning", "info", "debug")
 SIMULATED_KITS = ("avr-iot-wa", "avr-iot-wg", "avr-iot-wa@emulated", "avr-iot-wg@emulated")
@@ -100,13 +101,15 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=_help_format,
         allow_abbrev=False,
     )
-    parser.add_argument(
+    actions = parser.add_argument(
         "actions",
         nargs="*",
         default=[],
         metavar="ACTION",
         help=f"action(s) to perform: {', '.join(ACTIONS)} (default: all)",
     )
+    # For shell completion: argparse may not check the choices itself, because of --simulate with an action behind it.
+    setattr(actions, "completer", lambda **_: (*ACTIONS, *NEWER_ACTIONS))  # noqa: B010 - no attribute that argparse knows
     _add_known_options(parser)
     _add_own_options(parser.add_argument_group("more options"))
     _add_newer_spellings(parser.add_argument_group("spellings of the vendor's newer tool"))
@@ -115,16 +118,21 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_known_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "-c", "--cloud-provider", choices=("aws",), default="aws", help="cloud provider to provision for (default: aws)"
+        "-c",
+        "--cloud-provider",
+        choices=CLOUDS,
+        default="aws",
+        help="cloud provider to provision for (default: aws); google is for what is left: Google shut its Cloud IoT Core "
+        "down in August 2023",
     )
     parser.add_argument(
         "-m",
         "--provision-method",
         choices=METHODS,
-        default="sandbox",
         help="provisioning method: sandbox (the vendor's account, no account of your own is needed), mar "
         "(multi-account registration: this tool registers each device in your own account), jitr (just-in-time "
-        "registration: devices register themselves there; custom is the same) (default: sandbox)",
+        "registration: devices register themselves there; custom is the same) (default: sandbox); google and azure "
+        "take none",
     )
     parser.add_argument("-a", "--aws-profile", default="default", help="AWS profile name (default: default)")
     parser.add_argument(
@@ -221,6 +229,11 @@ def _add_own_options(group: argparse._ArgumentGroup) -> None:
         "--psk-file", type=_path, metavar="FILE", help="file whose first line is the passphrase of the Wi-Fi network"
     )
     group.add_argument(
+        "--id-scope",
+        metavar="0neXXXXXXXX",
+        help="ID scope of your Azure Device Provisioning Service, written to the kit for the vendor's Azure demos",
+    )
+    group.add_argument(
         "--encrypt-keys", action="store_true", help="encrypt new CA keys; asks for a passphrase if none is given"
     )
     group.add_argument(
@@ -262,6 +275,7 @@ def parse(arguments: Sequence[str], environment: Environment) -> argparse.Namesp
     options = parser.parse_args(arguments)
     _settle_simulated_kit(options)
     _settle_actions(options)
+    _settle_cloud(options, parser)
     return options
 
 
@@ -288,6 +302,31 @@ def _settle_actions(options: argparse.Namespace) -> None:
             "Wi-Fi is set through the demo application, and the action application is not among those asked for.",
             hint="Add the action application.",
         )
+
+
+def _settle_cloud(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Options of one cloud are refused with another, but for what is merely a setting for all runs."""
+    cloud, method = options.cloud_provider, options.provision_method
+    if cloud == "aws":
+        options.provision_method = method or "sandbox"
+    elif method in (None, "custom", parser.get_default("provision_method")):
+        options.provision_method = "custom"
+    else:
+        raise UsageError(
+            f"The method {method} is one of AWS.",
+            f"There is one way only to provision for {cloud.capitalize()}.",
+            f"iotprovision -c {cloud}",
+        )
+    if options.id_scope is None:
+        return
+    if cloud != "azure" or "provision" not in options.actions:
+        if options.id_scope != parser.get_default("id_scope"):
+            raise UsageError(
+                "An ID scope was given, and nothing that writes it was asked for.",
+                "It is written to the kit by the action provision for Azure.",
+                f"iotprovision -c azure provision --id-scope {options.id_scope}",
+            )
+        options.id_scope = None
 
 
 def main(arguments: Sequence[str] | None = None, environment: Environment | None = None) -> int:

@@ -3,6 +3,7 @@
 import argparse
 import ast
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -117,6 +118,41 @@ def test_settings_file_with_mistakes(text: str, word: str, environment: Environm
     with pytest.raises(UsageError) as caught:
         parse(["-m", "jitr"], environment)
     assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("iotprovision --dry", "--dry-run"), ("iotprovision -m ji", "jitr"), ("iotprovision prov", "provision")],
+)
+def test_shell_completion(typed: str, offered: str, tmp_path: Path) -> None:
+    answer = tmp_path / "answer"
+    variables = {
+        **os.environ,
+        "_ARGCOMPLETE": "1",
+        "_ARGCOMPLETE_STDOUT_FILENAME": str(answer),
+        "COMP_LINE": typed,
+        "COMP_POINT": str(len(typed)),
+    }
+    subprocess.run([sys.executable, "-m", "iotprovision"], env=variables, check=True)
+    assert offered in answer.read_text().replace("\013", " ").split()
+
+
+def test_settings_from_the_environment_win_over_the_file(environment: Environment) -> None:
+    write_settings(environment, "aws-profile: factory\nrcn: Root\n")
+    home = str(environment.store_folder)
+    variables = {"IOTPROVISION_HOME": home, "IOTPROVISION_AWS_PROFILE": "lab", "IOTPROVISION_NO_LOCK": "1"}
+    options = parse(["-m", "jitr"], Environment(variables=variables))
+    assert (options.aws_profile, options.rcn, options.no_lock) == ("lab", "Root", True)
+    assert parse(["-m", "jitr", "-a", "mine"], Environment(variables=variables)).aws_profile == "mine"
+    with pytest.raises(UsageError, match="IOTPROVISION_NO_LOCK"):
+        parse(["-m", "jitr"], Environment(variables={"IOTPROVISION_HOME": home, "IOTPROVISION_NO_LOCK": "perhaps"}))
+
+
+def test_newer_spellings_mean_the_same(environment: Environment) -> None:
+    older = parse(["-m", "jitr", "-ssid", "a", "-psk", "12345678", "-auth", "open", "-l", "info"], environment)
+    newer = parse(["-m", "jitr", "--ssid", "a", "--psk", "12345678", "--auth", "open", "-v", "info"], environment)
+    assert older == newer
+    assert parse(["-m", "jitr", "account"], environment).actions == ["certs"]
 
 
 def test_help_and_version_import_nothing_heavy() -> None:
