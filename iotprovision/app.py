@@ -15,12 +15,13 @@ from iotprovision import interrupts
 from iotprovision.actions.identity import Chip
 from iotprovision.actions.kept_application import KnownImage
 from iotprovision.chips.factory_certificates import VENDOR_ROOTS
+from iotprovision.chips.id_scope import IdScope
 from iotprovision.cli import PASSPHRASE_VARIABLE, PSK_VARIABLE, Environment
 from iotprovision.cloud.aws.account import Account
 from iotprovision.errors import ExitCode, InterruptedRunError, KitNotFoundError, ProvisioningError, UsageError
 from iotprovision.firmware.cache import FirmwareCache
 from iotprovision.firmware.hex_image import HexImage
-from iotprovision.firmware.index import Image
+from iotprovision.firmware.index import Image, load_index
 from iotprovision.kit.detection import FoundKit, find_kit
 from iotprovision.kit.target import Target
 from iotprovision.pki.authority import ROOT_KEY, SIGNER_KEY, Authority
@@ -94,9 +95,13 @@ class Run:
 
     def perform(self) -> None:
         """Read all that was given first, then find the kit, then run the steps."""
+        method = provisioner(self._options.cloud_provider, self._options.provision_method)
         network = self._network()
         names = self._names()
+        self._id_scope()
         self._passphrase_in_file()
+        if method.FACTS.notice:
+            self._reporter.notice(method.FACTS.notice)
         if self._bench:
             self._resources.enter_context(self._bench)
         kit = None if self._actions == {"certs"} else self._find_kit()
@@ -104,10 +109,10 @@ class Run:
         if not self._actions - {"none"}:
             return
         work = self._kit_work(kit, network) if kit else None
-        # What only programs the application is the same in every method.
-        method = provisioner(self._options.cloud_provider, self._options.provision_method)
         plan = Plan(method, self._actions, account, work, self._power_up if self._bench else None)
         self._execute(plan, account)
+        if work and "provision" in self._actions and (outlook := method.outlook(work)):
+            self._reporter.notice(outlook)
 
     # --- what the run works with
 
@@ -208,6 +213,7 @@ class Run:
         return None if file is None else _first_line(file)
 
     def _kit_work(self, kit: FoundKit, network: WifiNetwork | None) -> KitWork:
+        application = self._application(kit) if "application" in self._actions else None
         files = self._store.for_kit(kit.serial_number)
         if not self._options.dry_run:
             self._resources.enter_context(files.lock())
@@ -219,13 +225,14 @@ class Run:
             chip=Chip(target),
             provisioning_firmware=self._firmware(kit, "iotprovision", self._options.provision_firmware),
             known_images=self._known_images(kit),
-            application=self._firmware(kit, f"demo-{self._options.cloud_provider}", self._options.application_firmware),
+            application=application,
             network=network,
             provisioning_firmware_is_there=self._options.sprov,
             lock=not self._options.no_lock,
             random=secrets.token_bytes,
             clock=now,
             factory_roots=self._bench.factory_roots() if self._bench else VENDOR_ROOTS,
+            id_scope=self._id_scope(),
         )
 
     def _known_images(self, kit: FoundKit) -> list[KnownImage]:
@@ -244,6 +251,26 @@ class Run:
         if file is not None:
             known.insert(0, KnownImage(file.name, lambda: HexImage.load(file, kit.mcu), is_application=True))
         return known
+
+    def _application(self, kit: FoundKit) -> Firmware:
+        """The user's own, or the demo of the cloud.
+
+        :raises UsageError: the vendor made no demo for this cloud and kit
+        """
+        cloud, file = self._options.cloud_provider, self._options.application_firmware
+        job = f"demo-{cloud}"
+        if file is None and job not in load_index().jobs_of(kit.name):
+            others = " ".join(action for action in self._options.actions if action != "application")
+            raise UsageError(
+                f"The vendor made no {cloud.capitalize()} demo application for {kit.name}",
+                "Nothing was changed. All but the action application can be done.",
+                (f"iotprovision -c {cloud} {others}\n" if others else "") + "or give an application with -app FILE",
+            )
+        return self._firmware(kit, job, file)
+
+    def _id_scope(self) -> IdScope | None:
+        text = self._options.id_scope
+        return None if text is None else IdScope(text)
 
     def _firmware(self, kit: FoundKit, job: str, file: Path | None) -> Firmware:
         if file is not None:

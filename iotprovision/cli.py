@@ -122,8 +122,8 @@ def _add_known_options(parser: argparse.ArgumentParser) -> None:
         "--cloud-provider",
         choices=CLOUDS,
         default="aws",
-        help="cloud provider to provision for (default: aws); google is for what is left: Google shut its Cloud IoT Core "
-        "down in August 2023",
+        help="cloud provider to provision for (default: aws); google is for what is left: Google shut its Cloud IoT "
+        "Core down in August 2023",
     )
     parser.add_argument(
         "-m",

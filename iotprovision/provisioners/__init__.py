@@ -12,6 +12,8 @@ _MODULES = {
     ("aws", "jitr"): "aws_jitr",
     ("aws", "custom"): "aws_jitr",
     ("aws", "mar"): "aws_mar",
+    ("google", "custom"): "google",
+    ("azure", "custom"): "azure",
 }
 
 

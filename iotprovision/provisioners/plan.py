@@ -121,4 +121,5 @@ def _provisioning_firmware(work: KitWork, is_there: bool = False) -> Provisionin
 
 
 def _application(work: KitWork) -> Application:
+    assert work.application is not None, "the action was asked for"
     return Application(work.target, work.application.load, work.application.name)

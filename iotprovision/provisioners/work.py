@@ -11,6 +11,7 @@ from iotprovision.actions.identity import Chip
 from iotprovision.actions.kept_application import KnownImage
 from iotprovision.chips.ecc608 import Kind
 from iotprovision.chips.factory_certificates import FactoryRoot
+from iotprovision.chips.id_scope import IdScope
 from iotprovision.cloud.aws.account import Account
 from iotprovision.firmware.hex_image import HexImage
 from iotprovision.kit.detection import FoundKit
@@ -76,6 +77,7 @@ class KitWork:
     :param random: ``random(n)`` gives n random bytes
     :param clock: the time, with its time zone
     :param factory_roots: what the factory certificates of secure elements must come from
+    :param id_scope: of the Azure Device Provisioning Service; None leaves the secure element's slot alone
     """
 
     kit: FoundKit
@@ -83,7 +85,7 @@ class KitWork:
     chip: Chip
     files: Store
     provisioning_firmware: Firmware
-    application: Firmware
+    application: Firmware | None
     known_images: Sequence[KnownImage]
     network: WifiNetwork | None
     provisioning_firmware_is_there: bool
@@ -91,3 +93,4 @@ class KitWork:
     random: Callable[[int], bytes]
     clock: Callable[[], datetime]
     factory_roots: Mapping[Kind, FactoryRoot]
+    id_scope: IdScope | None = None

@@ -1,0 +1,66 @@
+"""Azure: a device certificate of the own authority, and what the vendor's Azure demos read from the kit."""
+
+from __future__ import annotations
+
+from iotprovision.actions.certs import AuthorityInStore
+from iotprovision.actions.identity import Identity, OwnAzureIdentity
+from iotprovision.actions.links import Link
+from iotprovision.actions.names import AZURE_DEVICE_ID_FILE, NameKept
+from iotprovision.actions.provision import DeviceCertificate, WifiModuleCredentials
+from iotprovision.actions.secure_element import IdScopeInSlot
+from iotprovision.pki.authority import SIGNER_CERTIFICATE
+from iotprovision.pki.device_files import DEVICE_CERTIFICATE, DeviceFiles
+from iotprovision.provisioners.provisioner import Facts
+from iotprovision.provisioners.work import AccountWork, KitWork
+from iotprovision.steps import Proof, Step
+
+# The vendor's tool locks slots 10 to 12 for AWS only, and they play no part here: the certificates are the owner's.
+FACTS = Facts(locks_slots=False, connects_to_simulator=False)
+
+
+def certs(account: AccountWork) -> list[Step]:
+    return [AuthorityInStore(account.authority, account.store)]
+
+
+def identity(account: AccountWork, work: KitWork) -> Identity:
+    return OwnAzureIdentity(DeviceFiles(work.files), account.authority)
+
+
+def credentials(account: AccountWork, work: KitWork, identity: Identity) -> list[Step]:
+    assert isinstance(identity, OwnAzureIdentity)
+    steps: list[Step] = []
+    if work.id_scope:
+        # First, because it alone may be refused for good: the kit is then as it was.
+        steps.append(IdScopeInSlot(work.target, work.id_scope, work.files, work.clock))
+    return [
+        *steps,
+        DeviceCertificate(work.target, work.chip, identity, account.authority, account.makes_authority),
+        NameKept(work.files, AZURE_DEVICE_ID_FILE, "Azure device id", lambda: identity.device_id),
+        WifiModuleCredentials(work.target, identity, None, work.files, work.clock),
+    ]
+
+
+def registration(account: AccountWork, work: KitWork, identity: Identity) -> list[Step]:
+    """None: nothing is asked or told of an Azure account."""
+    return []
+
+
+def link(work: KitWork, identity: Identity) -> Link:
+    """The page of Azure is the same for every kit; what the board holds for another cloud is left."""
+    return Link("azure")
+
+
+def account_proofs(account: AccountWork, identity: Identity | None, connects: bool) -> list[Step]:
+    return [Proof(AuthorityInStore(account.authority, account.store))]
+
+
+def outlook(work: KitWork) -> str:
+    device_id = (work.files.read(AZURE_DEVICE_ID_FILE) or b"").decode("ascii", "replace")
+    scope = "" if work.id_scope else " Its demo also needs the ID scope: --id-scope writes it to the kit."
+    parent = work.files.folder.parent
+    return (
+        "Azure has not been told about the kit: this version does not enrol devices. Add a device"
+        f"{f' with the id {device_id}' if device_id else ''} and the X.509 certificate "
+        f"{work.files.path(DEVICE_CERTIFICATE)} in IoT Central or in a Device Provisioning Service, or a group with "
+        f"{parent / SIGNER_CERTIFICATE}.{scope}"
+    )
