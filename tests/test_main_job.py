@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import stat
-import struct
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,12 +17,18 @@ import pytest
 import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import NameOID
 from firmware_images import hex_image
+from kit_contents import read_client_store, slot_locked
 from running import Outcome, kit_folder, meters, run_command, run_tool, snapshot
 
 from iotprovision.cloud.aws.account import Account
+from iotprovision.pki.authority import Authority
+from iotprovision.pki.names import Names
 from iotprovision.simulator.local_cloud import LocalCloud
+from iotprovision.store import Store
 
 JOB = ("--simulate", "-c", "aws", "-m", "jitr", "--json")
 CHIP_FILES = ("flash.bin", "fuses.bin", "board-config.bin", "winc.bin", "ecc608.yaml")
@@ -120,17 +126,6 @@ def test_device_certificate_is_for_the_key_in_the_chip(done: Done) -> None:
     assert done.device.public_key() == ec.derive_private_key(scalar, ec.SECP256R1()).public_key()
 
 
-def read_client_store(flash: bytes) -> dict[str, bytes]:
-    """The files of the client certificate store, read by its layout alone: magic, count, 56-byte entries."""
-    magic, count, _ = struct.unpack_from("<8sII", flash, 0x5000)
-    assert magic == bytes.fromhex("abfe185b70c34692")
-    files = {}
-    for number in range(count):
-        name, size, address = struct.unpack_from("<48sII", flash, 0x5000 + 16 + 56 * number)
-        files[name.split(b"\0")[0].decode()] = flash[address : address + size]
-    return files
-
-
 def test_wifi_module_holds_certificates_thing_name_and_endpoint(done: Done, account: Account) -> None:
     flash = done.chips_after[0]["winc.bin"]
     files = read_client_store(flash)
@@ -145,12 +140,6 @@ def test_wifi_module_holds_certificates_thing_name_and_endpoint(done: Done, acco
     assert flash[0x6E00 : 0x6E00 + len(host) + 1] == host + b"\0"
     outside = flash[:0x5000] + flash[0x7000:]
     assert set(outside) == {0xFF}, "nothing but the two sectors was written"
-
-
-def slot_locked(element: Any, slot: int) -> bool:
-    """Bytes 88 and 89 of the configuration zone: a bit a slot, 0 is locked (ATECC608A datasheet, SlotLocked)."""
-    data = bytes.fromhex(element["config"])
-    return not data[88 + slot // 8] >> slot % 8 & 1
 
 
 def test_slots_are_locked(done: Done) -> None:
@@ -267,3 +256,39 @@ def test_verify_proves_everything_once_more(tmp_path: Path) -> None:
     flash = (kit_folder(tmp_path) / "flash.bin").read_bytes()
     content = hex_image("avr-iot-aws-demo").flash
     assert flash[: len(content)] == content, "the application is back in place"
+
+
+def test_a_lost_certificate_is_taken_over_from_the_kit(done: Done, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(done.home, home)
+    folder = home / "simulator" / "certificates" / done.kit["serial_number"]
+    shutil.rmtree(folder)
+    before = meters(home), chips(home)
+    outcome = run_tool(home, *JOB)
+    assert outcome.code == 0, outcome.err
+    assert (folder / "device.crt").read_bytes() == (done.kit_files / "device.crt").read_bytes()
+    assert (folder / "aws-thing-name.txt").read_bytes() == done.thing.encode()
+    assert meters(home)["winc_sector_erases"] == before[0]["winc_sector_erases"]
+    assert chips(home) == before[1]
+
+
+def test_a_certificate_of_another_chip_is_not_used(done: Done, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(done.home, home)
+    store = home / "simulator" / "certificates"
+    authority = Authority(Store(store), Names())
+    other = ec.generate_private_key(ec.SECP256R1())
+    serial_number = bytes.fromhex("0123000000000000EE")
+    request = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"sn{serial_number.hex().upper()}")]))
+        .sign(other, SHA256())
+    )
+    file = store / done.kit["serial_number"] / "device.crt"
+    file.write_bytes(authority.issue_device_certificate(request).public_bytes(Encoding.PEM))
+    outcome = run_tool(home, *JOB)
+    assert outcome.code == 0, outcome.err
+    (step,) = [step for step in outcome.document["steps"] if step["title"] == "Device certificate"]
+    assert "another key" in step["found"]
+    assert x509.load_pem_x509_certificate(file.read_bytes()).public_key() == done.device.public_key()
+    assert outcome.document["first_connection"]["failure"] == ""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from iotprovision import interrupts
 from iotprovision.actions.flash import ImageInFlash
 from iotprovision.actions.identity import Chip, Identity, OwnIdentity, running_link
+from iotprovision.chips import client_store
 from iotprovision.chips.device_credentials import (
     ENDPOINT_HEAD,
     STORE_HEAD,
@@ -18,6 +20,7 @@ from iotprovision.chips.device_credentials import (
     areas_in_use,
 )
 from iotprovision.chips.winc_flash import CLIENT_AREA
+from iotprovision.errors import ProofError
 from iotprovision.findings import Finding, State
 from iotprovision.firmware.hex_image import HexImage
 from iotprovision.kit.target import Target
@@ -78,6 +81,7 @@ class DeviceCertificate(Step):
         self._identity = identity
         self._authority = authority
         self._authority_is_coming = authority_is_coming
+        self._is_missing = True
 
     def prepare(self) -> None:
         """A signer that is missing, or whose key cannot be opened, is found before the kit is touched."""
@@ -88,6 +92,7 @@ class DeviceCertificate(Step):
         if self._authority.state() is not AuthorityState.COMPLETE:
             return Finding(State.MISSING, "there is no signer yet")
         certificate = self._identity.device
+        self._is_missing = certificate is None
         if certificate is None:
             return Finding(State.MISSING, "none in the store", "a certificate for the chip's key")
         reason = self._authority.device_certificate_is_current(certificate, self._chip.public_key)
@@ -97,10 +102,26 @@ class DeviceCertificate(Step):
 
     def apply(self, progress: Progress) -> str:
         link = running_link(self._target)
+        kept = self._one_on_the_kit(link) if self._is_missing else None
+        if kept is not None:
+            self._identity.files.keep(kept)
+            return f"took over the one in the Wi-Fi module, for {self._identity.shown}"
         organization = self._authority.names.organization
         request = device_request(self._chip.public_key, self._chip.serial_number, organization, link.sign_digest)
         self._identity.files.save(request, self._authority.issue_device_certificate(request))
         return f"the chip signed a request; issued for {self._identity.shown}"
+
+    def _one_on_the_kit(self, link: ProvisioningLink) -> x509.Certificate | None:
+        """The certificate that the kit has been given before, if it can still be used: the store is only a copy."""
+        head = link.winc_read(STORE_HEAD.address, STORE_HEAD.size)
+        try:
+            length = client_store.used_length(head)
+            certificates = client_store.parse(link.winc_read_range(STORE_HEAD.address, length)).certificates
+            certificate = x509.load_der_x509_certificate(certificates[0])
+        except (ProofError, ValueError, IndexError):
+            return None
+        reason = self._authority.device_certificate_is_current(certificate, self._chip.public_key)
+        return certificate if reason is None else None
 
 
 class WifiModuleCredentials(Step):

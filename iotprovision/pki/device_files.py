@@ -39,9 +39,16 @@ class DeviceFiles:
 
         :raises StoreError: the folder cannot be written
         """
+        self.store.write(DEVICE_REQUEST, request.public_bytes(Encoding.PEM))
+        self.keep(certificate)
+
+    def keep(self, certificate: x509.Certificate) -> None:
+        """Keep a certificate whose request is not at hand, and its thing name; the certificate last.
+
+        :raises StoreError: the folder cannot be written
+        """
         public_key = certificate.public_key()
         assert isinstance(public_key, ec.EllipticCurvePublicKey)
-        self.store.write(DEVICE_REQUEST, request.public_bytes(Encoding.PEM))
         self.store.write(THING_NAME, certificates.thing_name(public_key).encode("ascii"))
         self.store.write(DEVICE_CERTIFICATE, certificate.public_bytes(Encoding.PEM))
 
