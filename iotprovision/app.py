@@ -16,8 +16,8 @@ from iotprovision.actions.identity import Chip
 from iotprovision.actions.kept_application import KnownImage
 from iotprovision.chips.factory_certificates import VENDOR_ROOTS
 from iotprovision.chips.id_scope import IdScope
-from iotprovision.cli import PASSPHRASE_VARIABLE, PSK_VARIABLE, Environment
 from iotprovision.cloud.aws.account import Account
+from iotprovision.environment import PASSPHRASE_VARIABLE, PSK_VARIABLE, Environment
 from iotprovision.errors import ExitCode, InterruptedRunError, KitNotFoundError, ProvisioningError, UsageError
 from iotprovision.firmware.cache import FirmwareCache
 from iotprovision.firmware.hex_image import HexImage

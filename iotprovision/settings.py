@@ -10,10 +10,11 @@ from typing import Any
 
 import yaml
 
+from iotprovision.environment import SETTING_PREFIX
 from iotprovision.errors import UsageError
 
 NOT_SETTABLE = frozenset({"help", "version"})
-PREFIX = "IOTPROVISION_"
+
 FLAG_WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
@@ -47,7 +48,7 @@ def apply_environment(parser: argparse.ArgumentParser, variables: Mapping[str, s
     """
     defaults: dict[str, Any] = {}
     for key, action in _options(parser).items():
-        name = PREFIX + key.upper().replace("-", "_")
+        name = SETTING_PREFIX + key.upper().replace("-", "_")
         text = variables.get(name)
         if not text:
             continue

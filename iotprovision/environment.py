@@ -1,0 +1,56 @@
+"""What a run takes from the process it lives in."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from iotprovision.errors import UsageError
+
+TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import TextIO
+
+SETTING_PREFIX = "IOTPROVISION_"
+HOME_VARIABLE = "IOTPROVISION_HOME"
+PSK_VARIABLE = "IOTPROVISION_WIFI_PSK"
+PASSPHRASE_VARIABLE = "IOTPROVISION_CA_PASSPHRASE"  # noqa: S105 - the name of a variable
+
+
+class Environment:
+    """What a run takes from the process it lives in; tests hand in their own."""
+
+    def __init__(
+        self,
+        out: TextIO | None = None,
+        err: TextIO | None = None,
+        variables: Mapping[str, str] | None = None,
+        home: Path | None = None,
+    ) -> None:
+        self.out = out if out is not None else sys.stdout
+        self.err = err if err is not None else sys.stderr
+        self.variables = os.environ if variables is None else variables
+        self._home = home
+
+    @property
+    def store_folder(self) -> Path:
+        """The certificate folder: IOTPROVISION_HOME, else ``.microchip-iot`` under the user's home."""
+        from pathlib import Path
+
+        if moved := self.variables.get(HOME_VARIABLE):
+            return Path(moved).expanduser()
+        return (self._home or Path.home()) / ".microchip-iot"
+
+    def ask_secret(self, prompt: str, otherwise: str) -> str:
+        """Ask at the terminal, without echo.
+
+        :param otherwise: where else the secret may come from, for the message
+        :raises UsageError: there is no terminal to ask at
+        """
+        if not sys.stdin or not sys.stdin.isatty():
+            raise UsageError("A passphrase is needed, and there is no terminal to ask at", hint=otherwise)
+        import getpass
+
+        return getpass.getpass(prompt, stream=self.err)
