@@ -21,6 +21,8 @@ class Faults:
     * ``hid_answer_delay``: seconds before each HID answer
     * ``hid_answer_garbage_after_transactions``: that one answer is 64 bytes of 0xA5
     * ``unplug_after_transactions``: the kit leaves the bus and does not come back before it is plugged in again
+    * ``power_loss_after_dfu_transfers``: during that control transfer to the boot loader of the debugger the cable is
+      pulled; what the transfer erases or writes is done half
     * ``target_locked``: the MCU refuses programming mode until its chip is erased by the erase key
     * ``target_unpowered``: the MCU has no supply: nothing of it can be reached, nothing runs
     * ``target_flip_after_writes``: after that flash page write, the lowest bit of the page's first byte is inverted
@@ -41,6 +43,7 @@ class Faults:
     hid_answer_delay: float = 0.0
     hid_answer_garbage_after_transactions: int | None = None
     unplug_after_transactions: int | None = None
+    power_loss_after_dfu_transfers: int | None = None
     target_locked: bool = False
     target_unpowered: bool = False
     target_flip_after_writes: int | None = None

@@ -228,6 +228,13 @@ def served_kits(state_folder: Path) -> list[dict[str, Any]]:
 def check_version(version: str) -> str:
     """:raises UsageError: the version of a debugger's firmware is not like 1.22.73"""
     parts = version.split(".")
-    if len(parts) != 3 or not all(part.isdecimal() for part in parts):
-        raise UsageError(f"{version!r} is no version of debugger firmware", hint="three numbers like 1.22.73")
+    limits = (0xFF, 0xFF, 0xFFFF)
+    if len(parts) != 3 or not all(
+        part.isdecimal() and int(part) <= limit for part, limit in zip(parts, limits, strict=True)
+    ):
+        raise UsageError(
+            f"{version!r} is no version of debugger firmware",
+            "The first two numbers go up to 255, the third to 65535.",
+            "three numbers like 1.22.73",
+        )
     return version

@@ -13,6 +13,7 @@ import secrets
 import signal
 import socket
 import socketserver
+import struct
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +23,7 @@ from typing import Any, TextIO
 
 from iotprovision.errors import ProvisioningError
 from iotprovision.simulator import usb_bus
+from iotprovision.simulator.boot_loader import Stalled
 from iotprovision.simulator.kinds import SimulatedKitName
 from iotprovision.simulator.simulated_kit import NotOnBus, OpenFailed, SimulatedKit, microcontroller_factory
 from iotprovision.simulator.state import CONNECTION_FILE, KitState, exclusive, write_private
@@ -65,7 +67,7 @@ class _Connection(socketserver.BaseRequestHandler):
         except (EOFError, OSError, ValueError):
             pass
         finally:
-            self.server.kit.close_hid(self)
+            self.server.kit.close_usb(self)
 
     def _answer(self, request: bytes) -> bytes:
         try:
@@ -74,22 +76,28 @@ class _Connection(socketserver.BaseRequestHandler):
             return REFUSED + b"the kit is not on the bus"
         except OpenFailed:
             return REFUSED + b"open failed"
-        except (ProvisioningError, KeyError, TypeError, ValueError, OSError) as error:
+        except Stalled:
+            return REFUSED + usb_bus.STALLED
+        except (ProvisioningError, KeyError, TypeError, ValueError, OSError, struct.error) as error:
             return REFUSED + f"{type(error).__name__}: {error}".encode()
 
     def _perform(self, operation: bytes, argument: bytes) -> bytes:
         kit = self.server.kit
         if operation == usb_bus.EXCHANGE and len(argument) == usb_bus.REPORT_SIZE:
             return kit.exchange(self, argument)
+        if operation == usb_bus.TRANSFER:
+            head = usb_bus.TRANSFER_HEAD.size
+            request_type, request, length = usb_bus.TRANSFER_HEAD.unpack(argument[:head])
+            return kit.transfer(self, request_type, request, argument[head:], length)
         if operation == usb_bus.DESCRIBE:
             return json.dumps(kit.describe()).encode("utf-8")
         if operation == usb_bus.CONTROL:
             values = json.loads(argument)
             return json.dumps(ACTIONS[values["do"]](kit, values)).encode("utf-8")
         if operation == usb_bus.OPEN:
-            kit.open_hid(self)
+            kit.open_usb(self)
         elif operation == usb_bus.CLOSE:
-            kit.close_hid(self)
+            kit.close_usb(self)
         else:
             raise ValueError("unknown request")
         return b""

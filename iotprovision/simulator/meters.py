@@ -11,6 +11,7 @@ class Meters:
     """Counters of one kit since it was factory-fresh; ``meters.json`` in the kit's folder holds the same names."""
 
     hid_transactions: int = 0
+    dfu_transfers: int = 0
     uart_bytes_to_kit: int = 0
     uart_bytes_from_kit: int = 0
     uart_bytes_discarded: int = 0

@@ -35,6 +35,7 @@ HANDLER_DISCOVERY, HANDLER_HOUSEKEEPING, HANDLER_AVR8, HANDLER_EDBG = 0x00, 0x01
 TOKEN = 0x0E
 OK, LIST, DATA, FAILED = b"\x80\x00", b"\x81\x00", b"\x84\x00", b"\xa0\x00"
 NOT_IMPLEMENTED, NOT_SUPPORTED, ILLEGAL_STATE, UNKNOWN_HANDLER = b"\x10", b"\x11", b"\x21", b"\x90"
+UPGRADE_KEY = bytes.fromhex("31727c10")
 
 CPU_SAMD21 = 0x0D  # the chip of the debugger itself, as the housekeeping handler reports it
 HOST_CHIP_ID = 0x1001030D
@@ -79,6 +80,7 @@ class Nedbg:
         self.version = version
         self.serial_number = registers.serial_number
         self.restart_due = False
+        self.upgrade_wanted = False
         self._restart_after_answer = False
         self._meters = meters
         self._session_ended = session_ended
@@ -114,7 +116,11 @@ class Nedbg:
         self._answer.clear()
 
     def exchange(self, report: bytes) -> bytes:
-        """Answer one report of 64 bytes; afterwards ``restart_due`` tells that the debugger leaves the bus now."""
+        """Answer one report of 64 bytes.
+
+        Afterwards ``restart_due`` tells that the debugger leaves the bus now, and ``upgrade_wanted`` that it comes back
+        as its boot loader.
+        """
         answer = self._dispatch(report)
         return answer[:REPORT_SIZE].ljust(REPORT_SIZE, b"\x00")
 
@@ -211,19 +217,24 @@ class Nedbg:
         if operation == 0x00:
             lists = {0: b"\x00\x01\x02\x10\x11\x50", 1: b"\x00", 2: b""}
             return LIST + lists.get(arguments[0], b"")
-        if operation == 0x01:
+        if operation in (0x01, 0x10):
             return OK
         if operation == 0x02:
             return self._get_fact(arguments[0], arguments[1], arguments[2])
-        if operation == 0x10:
-            return OK
         if operation == 0x11:
             self._restart_after_answer = arguments[0] == 1
             self.target.end_session()
             self._session_ended()
             return OK
-        # 0x50, the way into the boot loader, is not there: the debugger's firmware cannot be upgraded yet
-        return FAILED + (ILLEGAL_STATE if operation == 0x50 else NOT_IMPLEMENTED)
+        if operation == 0x50:
+            return self._enter_boot_loader(command[2:6])
+        return FAILED + NOT_IMPLEMENTED
+
+    def _enter_boot_loader(self, key: bytes) -> bytes:
+        if key != UPGRADE_KEY:
+            return FAILED + ILLEGAL_STATE
+        self._restart_after_answer = self.upgrade_wanted = True
+        return OK
 
     def _get_fact(self, context: int, offset: int, size: int) -> bytes:
         value = self.target.millivolts if (context, offset) == (0x01, 0x00) else self._facts.get((context, offset))

@@ -29,8 +29,8 @@ class SerialKit(Protocol):
         """For its meters and faults."""
 
     @property
-    def present(self) -> bool:
-        """Whether the kit is on the bus."""
+    def has_serial_port(self) -> bool:
+        """Whether the kit is on the bus, and not as its boot loader."""
 
     @property
     def baud_rate(self) -> int | None:
@@ -132,7 +132,7 @@ class SerialBridge:
                 connection, _ = self._listener.accept()
                 if self._client is not None and self._client_has_left():
                     self._drop_client()
-                if self._client is not None or not self._kit.present:
+                if self._client is not None or not self._kit.has_serial_port:
                     connection.close()  # one at a time, like any serial port
                     continue
                 connection.setblocking(False)
@@ -169,7 +169,7 @@ class SerialBridge:
 
     def _take(self, data: bytes) -> None:
         self._meters.count("uart_bytes_to_kit", len(data))
-        if self._kit.present:
+        if self._kit.has_serial_port:
             self._kit.receive(data)
 
     def _give_out(self) -> None:
@@ -177,7 +177,7 @@ class SerialBridge:
         while self._output and self._output[0][0] <= now:
             data = self._output.popleft()[1]
             terminal = self._terminal if self._terminal and self._terminal.is_open() else None
-            if not self._kit.present or (self._client is None and terminal is None):
+            if not self._kit.has_serial_port or (self._client is None and terminal is None):
                 self._meters.count("uart_bytes_discarded", len(data))
                 continue
             data, dropped = self._spoil(data)

@@ -8,8 +8,9 @@ import time
 from typing import Any
 
 from iotprovision.errors import StoreError, UsageError
-from iotprovision.simulator import nedbg
+from iotprovision.simulator import boot_loader, debugger_flash, nedbg
 from iotprovision.simulator.board import Board, MicrocontrollerFactory
+from iotprovision.simulator.boot_loader import BootLoader
 from iotprovision.simulator.drive import write_drive
 from iotprovision.simulator.kinds import SimulatedKitName
 from iotprovision.simulator.nedbg import Nedbg
@@ -29,7 +30,7 @@ class NotOnBus(Exception):  # noqa: N818
 
 
 class OpenFailed(Exception):  # noqa: N818
-    """The HID is open already, or access is denied."""
+    """The USB device is open already, or access is denied."""
 
 
 def microcontroller_factory(name: SimulatedKitName) -> MicrocontrollerFactory:
@@ -72,7 +73,7 @@ class SimulatedKit:
         self._bridge = SerialBridge(self)
         self._microcontroller = make_microcontroller(self.board, self._bridge.transmit)
         self._target = UpdiTarget(self.board, state.name.kind.part, self._microcontroller)
-        self._debugger = self._start_debugger()
+        self._debugger: Nedbg | BootLoader = self._start_debugger()
         self._saver = threading.Thread(target=self._save_when_idle, name="saver", daemon=True)
         self._saver.start()
         self._microcontroller.start()
@@ -94,8 +95,10 @@ class SimulatedKit:
                 self._microcontroller.receive(data)
             self._touch()
 
-    def _start_debugger(self) -> Nedbg:
+    def _start_debugger(self, upgrade_wanted: bool = False) -> Nedbg | BootLoader:
         state = self.state
+        if upgrade_wanted or not debugger_flash.is_whole(state.debugger_flash):
+            return BootLoader(state.debugger_flash)
         write_drive(state.folder / "drive", state.registers, state.debugger_version)
         return Nedbg(state.registers, self._target, state.debugger_version, self.board.meters, self._session_ended)
 
@@ -104,19 +107,30 @@ class SimulatedKit:
         """Whether the kit is on the bus now."""
         return self._plugged_in and time.monotonic() >= self._back_at
 
+    @property
+    def in_boot_mode(self) -> bool:
+        """Whether the debugger is its boot loader: no HID, no serial port, no serial number."""
+        return isinstance(self._debugger, BootLoader)
+
+    @property
+    def has_serial_port(self) -> bool:
+        """Whether the kit is on the bus, and not as its boot loader."""
+        return self.present and not self.in_boot_mode
+
     def describe(self) -> dict[str, Any]:
         """What an enumeration of the bus finds, as plain values."""
         with self.lock:
             return {
                 "present": self.present,
+                "boot_mode": self.in_boot_mode,
                 "readable": not self.board.faults.usb_access_denied,
                 "kit": self.state.name.text,
                 "vendor_id": nedbg.VENDOR_ID,
-                "product_id": nedbg.PRODUCT_ID,
+                "product_id": boot_loader.PRODUCT_ID if self.in_boot_mode else nedbg.PRODUCT_ID,
                 "release": nedbg.RELEASE,
                 "manufacturer": nedbg.MANUFACTURER,
                 "product": nedbg.PRODUCT,
-                "serial_number": self._debugger.serial_number,
+                "serial_number": self._serial_number,
                 "usb_address": f"1-{self.state.usb_port}",
                 "path": f"1-{self.state.usb_port}:1.0",
                 "uart": self._bridge.url,
@@ -125,8 +139,12 @@ class SimulatedKit:
                 "folder": str(self.state.folder),
             }
 
-    def open_hid(self, owner: object) -> None:
-        """Give the HID to one owner.
+    @property
+    def _serial_number(self) -> str:
+        return self._debugger.serial_number if isinstance(self._debugger, Nedbg) else self.state.registers.serial_number
+
+    def open_usb(self, owner: object) -> None:
+        """Give the HID, or the boot loader, to one owner.
 
         :raises OpenFailed: it has one already, or the fault says so
         :raises NotOnBus: the kit is away
@@ -138,10 +156,11 @@ class SimulatedKit:
             if faults.hid_open_denied or faults.usb_access_denied or self._owner is not None:
                 raise OpenFailed
             self._owner = owner
-            self._debugger.opened()
+            if isinstance(self._debugger, Nedbg):
+                self._debugger.opened()
 
-    def close_hid(self, owner: object) -> None:
-        """The owner gives the HID back; nothing happens when it has lost it already."""
+    def close_usb(self, owner: object) -> None:
+        """The owner gives it back; nothing happens when it has lost it already."""
         with self.lock:
             if self._owner is owner:
                 self._owner = None
@@ -155,12 +174,13 @@ class SimulatedKit:
         with self.lock:
             if faults.unplug_after_transactions is not None and faults.strikes("unplug_after_transactions"):
                 self.unplug()
-            if self._owner is not owner or not self.present:
+            debugger = self._debugger
+            if self._owner is not owner or not self.present or not isinstance(debugger, Nedbg):
                 raise NotOnBus
             self.board.meters.count("hid_transactions")
-            answer = self._debugger.exchange(report)
-            if self._debugger.restart_due:
-                self._restart_debugger()
+            answer = debugger.exchange(report)
+            if debugger.restart_due:
+                self._restart_debugger(debugger.upgrade_wanted)
             self._touch()
         if faults.hid_answer_delay:
             self._closing.wait(faults.hid_answer_delay)
@@ -170,11 +190,32 @@ class SimulatedKit:
             return GARBAGE
         return answer
 
-    def _restart_debugger(self) -> None:
+    def transfer(self, owner: object, request_type: int, request: int, data: bytes, length: int) -> bytes:
+        """One control transfer to the boot loader.
+
+        :raises NotOnBus: the boot loader has left the bus since the owner opened it
+        :raises Stalled: there is no such request
+        """
+        with self.lock:
+            loader = self._debugger
+            if self._owner is not owner or not self.present or not isinstance(loader, BootLoader):
+                raise NotOnBus
+            self.board.meters.count("dfu_transfers")
+            if self.board.faults.strikes("power_loss_after_dfu_transfers"):
+                loader.lose_power(request_type, request, data)
+                self.unplug()
+                raise NotOnBus
+            answer = loader.transfer(request_type, request, data, length)
+            if loader.restart_due:
+                self._restart_debugger()
+            self._touch()
+        return answer
+
+    def _restart_debugger(self, upgrade_wanted: bool = False) -> None:
         self.board.meters.count("debugger_reboots")
         self._leave_bus()
         self._back_at = time.monotonic() + RESTART_SECONDS
-        self._debugger = self._start_debugger()
+        self._debugger = self._start_debugger(upgrade_wanted)
         self._microcontroller.start()
 
     def _leave_bus(self) -> None:

@@ -1,8 +1,9 @@
 """What a simulated kit keeps when its process ends: a folder of plain files.
 
-``flash.bin``, ``eeprom.bin``, ``fuses.bin``, ``user-row.bin`` of the MCU, ``board-config.bin`` of the debugger,
-``winc.bin``, ``ecc608.yaml`` (with the private keys), ``meters.json``, ``kit.yaml``, and the files of the debugger's
-drive in ``drive/``. Each file is replaced as a whole, so a killed process leaves the former or the new content.
+``flash.bin``, ``eeprom.bin``, ``fuses.bin``, ``user-row.bin`` of the MCU, ``board-config.bin`` and
+``debugger-flash.bin`` of the debugger, ``winc.bin``, ``ecc608.yaml`` (with the private keys), ``meters.json``,
+``kit.yaml``, and the files of the debugger's drive in ``drive/``. Each file is replaced as a whole, so a killed process
+leaves the former or the new content.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from filelock import FileLock, Timeout
 
 from iotprovision.chips.ecc608 import Kind
 from iotprovision.errors import LockedError, ProvisioningError, StoreError, UsageError
+from iotprovision.simulator import debugger_flash
 from iotprovision.simulator.board import Board
 from iotprovision.simulator.board_config import ConfigurationFlash, factory_configuration
 from iotprovision.simulator.ecc608 import Ecc608
@@ -124,11 +126,16 @@ class KitState:
     folder: Path
     board: Board
     registers: ConfigurationFlash
-    debugger_version: str
+    debugger_flash: bytearray
     usb_port: int
 
     def __post_init__(self) -> None:
         self._saved: dict[str, Any] = {}
+
+    @property
+    def debugger_version(self) -> str:
+        """Of the firmware in the flash of the debugger, whole or not."""
+        return debugger_flash.version(self.debugger_flash)
 
     @classmethod
     def load_or_create(
@@ -153,7 +160,7 @@ class KitState:
                 raise _not_writable(state_folder, error) from error
         state = cls._load(folder, name)
         if debugger_version:
-            state.debugger_version = debugger_version
+            state.debugger_flash = debugger_flash.stand_in(debugger_version)
         return state
 
     @classmethod
@@ -177,7 +184,8 @@ class KitState:
         registers = factory_configuration(kind.board_file, kind.device_file, serial_number)
         fresh = Path(tempfile.mkdtemp(dir=state_folder, prefix=f".{name.text}."))
         try:
-            state = cls(name, fresh, board, registers, debugger_version, _free_usb_port(state_folder))
+            firmware = debugger_flash.stand_in(debugger_version)
+            state = cls(name, fresh, board, registers, firmware, _free_usb_port(state_folder))
             state.save()
             fresh.replace(state_folder / name.text)  # a kit is there as a whole or not at all
         except BaseException:
@@ -200,15 +208,14 @@ class KitState:
         try:
             reading = "kit.yaml"
             kit = yaml.safe_load((folder / reading).read_text(encoding="utf-8"))
-            serial_number, version = str(kit["serial_number"]), str(kit["debugger_version"])
+            serial_number = str(kit["serial_number"])
             lock_bits, usb_port = int(kit["lock_bits"]), int(kit["usb_port"])
-            if [number.isdecimal() for number in version.split(".")] != [True] * 3:
-                raise ValueError("debugger_version is not like 1.22.73")
             reading = "ecc608.yaml"
             secure_element = Ecc608.from_state(yaml.safe_load((folder / reading).read_text(encoding="utf-8")))
             reading = "meters.json"
             meters = Meters.from_dict(json.loads((folder / reading).read_text(encoding="utf-8")))
             registers = ConfigurationFlash(content("board-config.bin", 0x1000))
+            firmware = content("debugger-flash.bin", debugger_flash.SIZE)
             board = Board(
                 kit_name=name.kind.register_name,
                 microcontroller=part.name,
@@ -231,7 +238,7 @@ class KitState:
             ) from error
         for chip in (board.secure_element, board.wifi_module):
             chip.meters, chip.faults = board.meters, board.faults
-        state = cls(name, folder, board, registers, version, usb_port)
+        state = cls(name, folder, board, registers, firmware, usb_port)
         state._saved = {file: value for file, value, _ in state._contents()}
         return state
 
@@ -243,6 +250,7 @@ class KitState:
         yield "user-row.bin", bytes(board.user_row), bytes
         yield "winc.bin", bytes(board.wifi_module.flash), bytes
         yield "board-config.bin", bytes(self.registers.content), bytes
+        yield "debugger-flash.bin", bytes(self.debugger_flash), bytes
         yield "ecc608.yaml", board.secure_element.state(), _yaml
         yield "meters.json", board.meters.as_dict(), _json
         kit = {

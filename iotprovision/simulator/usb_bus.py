@@ -10,6 +10,7 @@ nothing of this package, and its syntax stays within Python 3.8.
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -17,9 +18,10 @@ import json
 import socket
 import struct
 import sys
+from array import array
 from collections import deque
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any, Callable, Sequence  # noqa: UP035
 
 CONNECTION_FILE = "connection.json"
@@ -28,8 +30,11 @@ MAXIMUM_FRAME = 1 << 20
 CONNECT_TIMEOUT = 5.0  # loopback: a kit that does not take the call by then hangs
 ANSWER_TIMEOUT = 120.0  # longer than the slowest thing a kit is asked: to connect to a cloud until it is accepted
 
-OPEN, EXCHANGE, CLOSE, DESCRIBE, CONTROL = b"O", b"X", b"C", b"D", b"J"
+OPEN, EXCHANGE, CLOSE, DESCRIBE, CONTROL, TRANSFER = b"O", b"X", b"C", b"D", b"J", b"T"
 ACCEPTED, REFUSED = b"+", b"-"
+STALLED = b"stalled"
+TRANSFER_HEAD = struct.Struct("<BBH")  # bmRequestType, bRequest, wLength; the data of a transfer to the kit follows
+TO_HOST = 0x80  # bit of bmRequestType
 _LENGTH = struct.Struct("<I")
 
 
@@ -162,7 +167,7 @@ class _Device:
 
     def _open(self, wanted: Callable[[dict[str, Any]], bool]) -> None:
         for address, description in self._bus.kits():
-            if not wanted(description):
+            if description["boot_mode"] or not wanted(description):
                 continue
             connection = None
             try:
@@ -245,7 +250,7 @@ def hid_module(bus: Bus) -> ModuleType:
                 "bus_type": 1,
             }
             for _, kit in bus.kits()
-            if vendor_id in (0, kit["vendor_id"]) and product_id in (0, kit["product_id"])
+            if not kit["boot_mode"] and vendor_id in (0, kit["vendor_id"]) and product_id in (0, kit["product_id"])
         ]
 
     module.enumerate = enumerate_devices  # type: ignore[attr-defined]
@@ -259,6 +264,8 @@ def _ports(bus: Bus, list_ports: ModuleType) -> Callable[..., list[Any]]:
 
         found = []
         for _, kit in bus.kits():
+            if kit["boot_mode"]:
+                continue
             port = ListPortInfo(kit["port"])
             port.vid, port.pid = kit["vendor_id"], kit["product_id"]
             port.serial_number, port.product = kit["serial_number"], kit["product"]
@@ -270,24 +277,87 @@ def _ports(bus: Bus, list_ports: ModuleType) -> Callable[..., list[Any]]:
     return comports
 
 
-def _usb_find(bus: Bus) -> Callable[..., Any]:
+class _UsbDevice:
+    """``usb.core.Device`` of pyusb, as far as pydebuggerupgrade uses it.
+
+    :param errors: the module ``usb.core``
+    """
+
+    def __init__(self, address: dict[str, Any], kit: dict[str, Any], errors: Any) -> None:
+        self.idVendor = kit["vendor_id"]
+        self.idProduct = kit["product_id"]
+        self.bcdDevice = kit["release"]
+        self.bus = 1
+        self.address = int(kit["usb_address"].split("-")[1])
+        texts = kit["readable"] and not kit["boot_mode"]
+        self.manufacturer = kit["manufacturer"] if texts else None
+        self.product = kit["product"] if texts else None
+        self.serial_number = kit["serial_number"] if texts else None
+        self._readable = kit["readable"]
+        self._kit_address = address
+        self._errors = errors
+        self._connection: KitConnection | None = None
+
+    def __str__(self) -> str:
+        return (
+            f"DEVICE ID {self.idVendor:04x}:{self.idProduct:04x} on Bus {self.bus:03d} Address {self.address:03d}"
+            " =================\n"
+        )
+
+    def __del__(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def set_configuration(self, configuration: Any = None) -> None:
+        if not self._readable:
+            raise self._error(errno.EACCES, "Access denied (insufficient permissions)")
+        if self._connection is not None:
+            return
+        connection = None
+        try:
+            connection = KitConnection(self._kit_address)
+            connection.ask(OPEN)
+        except OSError as error:
+            if connection is not None:
+                connection.close()
+            busy = "open failed" in str(error)
+            raise self._error(*((errno.EBUSY, "Resource busy") if busy else _NO_DEVICE)) from error
+        self._connection = connection
+
+    def ctrl_transfer(
+        self,
+        request_type: int,
+        request: int,
+        value: int = 0,
+        index: int = 0,
+        data_or_length: Any = None,
+        timeout: int | None = None,
+    ) -> Any:
+        self.set_configuration()
+        assert self._connection is not None
+        to_host = bool(request_type & TO_HOST)
+        length = int(data_or_length or 0) if to_host else 0
+        data = b"" if to_host else bytes(data_or_length or b"")
+        try:
+            answer = self._connection.ask(TRANSFER + TRANSFER_HEAD.pack(request_type, request, length) + data)
+        except OSError as error:
+            stalled = str(error) == STALLED.decode("ascii")
+            raise self._error(*((errno.EPIPE, "Pipe error") if stalled else _NO_DEVICE)) from error
+        return array("B", answer) if to_host else len(data)
+
+    def _error(self, number: int, text: str) -> Exception:
+        error: Exception = self._errors.USBError(text, errno=number)
+        return error
+
+
+_NO_DEVICE = (errno.ENODEV, "No such device (it may have been disconnected)")
+
+
+def _usb_find(bus: Bus, core: Any) -> Callable[..., Any]:
     def find(find_all: bool = False, backend: Any = None, custom_match: Any = None, **wanted: Any) -> Any:
-        devices = [
-            SimpleNamespace(
-                idVendor=kit["vendor_id"],
-                idProduct=kit["product_id"],
-                bcdDevice=kit["release"],
-                manufacturer=kit["manufacturer"],
-                product=kit["product"],
-                serial_number=kit["serial_number"],
-                bus=1,
-                address=int(kit["usb_address"].split("-")[1]),
-            )
-            for _, kit in bus.kits()
-        ]
         fitting = [
             device
-            for device in devices
+            for device in (_UsbDevice(address, kit, core) for address, kit in bus.kits())
             if all(getattr(device, name, None) == value for name, value in wanted.items())
             and (custom_match is None or custom_match(device))
         ]
@@ -298,12 +368,9 @@ def _usb_find(bus: Bus) -> Callable[..., Any]:
     return find
 
 
-def _usb_show(bus: Bus) -> Callable[..., str]:
+def _usb_show(bus: Bus, core: Any) -> Callable[..., str]:
     def show_devices(verbose: bool = False, **wanted: Any) -> str:
-        return "\n".join(
-            f"DEVICE ID {device.idVendor:04x}:{device.idProduct:04x} on Bus 001 Address {device.address:03d}"
-            for device in _usb_find(bus)(find_all=True, **wanted)
-        )
+        return "".join(str(device) for device in _usb_find(bus, core)(find_all=True, **wanted))
 
     return show_devices
 
@@ -312,7 +379,7 @@ _Makers = Sequence["tuple[str, Callable[[Bus, ModuleType], Any]]"]
 REPLACED: dict[str, _Makers] = {
     "pyedbglib.hidtransport.cyhidapi": [("hid", lambda bus, _: hid_module(bus))],
     "serial.tools.list_ports": [("comports", _ports)],
-    "usb.core": [("find", lambda bus, _: _usb_find(bus)), ("show_devices", lambda bus, _: _usb_show(bus))],
+    "usb.core": [("find", _usb_find), ("show_devices", _usb_show)],
 }
 
 
