@@ -18,9 +18,11 @@ from firmware_images import image_path
 from running import Outcome, kit_folder, run_tool, snapshot
 from simulated import kits_on_the_bus
 
+from iotprovision.cloud.aws.account import Account
 from iotprovision.errors import ExitCode
 from iotprovision.simulator.host import KitProcess, start_kits
 from iotprovision.simulator.kinds import SimulatedKitName
+from iotprovision.simulator.local_cloud import LocalCloud
 from iotprovision.store import Store
 
 JOB = ("--simulate", "-c", "aws", "-m", "jitr")
@@ -312,6 +314,27 @@ def test_account_that_is_unreachable(tmp_path: Path) -> None:
         assert "hidden-secret-value" not in outcome.err
         assert kits.meters()["target_flash_erases"] == 0
     assert not list((tmp_path / "store").glob("*.key"))
+
+
+def test_user_without_rights(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    with LocalCloud(tmp_path / "cloud") as cloud, kits_on_the_bus(tmp_path / "bus") as kits:
+        administrator = Account(endpoint_url=cloud.endpoint_url, config_file=cloud.config_file)
+        administrator.call("iam", "CreateUser", UserName="guest")
+        key = administrator.call("iam", "CreateAccessKey", UserName="guest")["AccessKey"]
+        config = tmp_path / "config"
+        config.write_text(
+            f"[profile guest]\nregion = {administrator.region}\nendpoint_url = {cloud.endpoint_url}\n"
+            f"aws_access_key_id = {key['AccessKeyId']}\naws_secret_access_key = {key['SecretAccessKey']}\n"
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AWS_CONFIG_FILE", str(config))
+            patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(config))
+            outcome = run_tool(store, "-c", "aws", "-m", "jitr", "-a", "guest")
+        refused(outcome, ExitCode.CLOUD_DENIED, "guest", ":", "docs/aws-setup.md")
+        assert key["SecretAccessKey"] not in outcome.err
+        assert kits.meters()["target_flash_erases"] == 0
+    assert not list(store.glob("*.key"))
 
 
 # --- two runs, and Ctrl-C
