@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.stub import Stubber
 
-from iotprovision.cloud.aws import jitr_stack
+from iotprovision.actions.certs import StackDeployed
+from iotprovision.cloud.aws import jitr_stack, jitr_template
 from iotprovision.cloud.aws.account import Account
+from iotprovision.cloud.aws.jitr_parts import JitrParts
 from iotprovision.cloud.aws.jitr_stack import JitrStack
 from iotprovision.cloud.aws.jitr_template import FUNCTION, RULE, STACK, TAG, template
 from iotprovision.errors import CloudDeniedError, CloudError
 from iotprovision.findings import State
 from iotprovision.simulator.local_cloud import LocalCloud
 
+EVERYTHING = {"Effect": "Allow", "Action": "iot:*", "Resource": "*"}
 BROKEN_RULE = {"RuleName": "broken", "TopicRulePayload": {"Sql": "nonsense", "Actions": []}}
 BROKEN = json.dumps({"Resources": {"Rule": {"Type": "AWS::IoT::TopicRule", "Properties": BROKEN_RULE}}})
 
@@ -122,6 +128,135 @@ def test_a_rule_that_runs_something_else(account: Account) -> None:
     assert stack.state().in_place
 
 
+def changed_code() -> bytes:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("index.py", "def lambda_handler(event, context): pass")
+    return archive.getvalue()
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda account: account.call("iot", "DisableTopicRule", ruleName=RULE), "disabled"),
+        (
+            lambda account: account.call(
+                "iot",
+                "ReplaceTopicRule",
+                ruleName=RULE,
+                topicRulePayload={**rule_of(account), "sql": "SELECT * FROM 'else'"},
+            ),
+            "listens to something else",
+        ),
+        (
+            lambda account: account.call("lambda", "UpdateFunctionCode", FunctionName=FUNCTION, ZipFile=changed_code()),
+            "code of the Lambda function",
+        ),
+        (
+            lambda account: account.call(
+                "iam",
+                "PutRolePolicy",
+                RoleName=role_of(account),
+                PolicyName="register-devices",
+                PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [EVERYTHING]}),
+            ),
+            "of the role",
+        ),
+    ],
+    ids=["rule disabled", "rule of other events", "code", "role"],
+)
+def test_what_somebody_changed_is_said_and_overwritten_only_when_wanted(
+    account: Account, change: Callable[[Account], Any], words: str
+) -> None:
+    JitrStack(account).apply()
+    change(account)
+    writes = len(account.writes)
+    step = StackDeployed(account, overwrites=False)
+    for attempt in (step.prepare, lambda: step.check(no_progress)):
+        with pytest.raises(CloudError, match="--force") as raised:
+            attempt()
+        assert words in str(raised.value)
+    assert len(account.writes) == writes
+    step = StackDeployed(account, overwrites=True)
+    step.prepare()
+    assert not step.check(no_progress).in_place
+    step.apply(no_progress)
+    assert StackDeployed(account, overwrites=False).check(no_progress).in_place
+
+
+def no_progress(done: int, total: int) -> None:
+    pass
+
+
+def rule_of(account: Account) -> dict[str, Any]:
+    rule = account.call("iot", "GetTopicRule", ruleName=RULE)["rule"]
+    return {"sql": rule["sql"], "actions": rule["actions"]}
+
+
+def role_of(account: Account) -> str:
+    arn = account.call("lambda", "GetFunctionConfiguration", FunctionName=FUNCTION)["Role"]
+    return str(arn.rpartition("/")[2])
+
+
+def test_a_template_that_somebody_edited_is_not_one_of_an_older_version(account: Account) -> None:
+    JitrStack(account).apply()
+    client = account.client("cloudformation")
+    edited = template().replace('"Timeout": 30', '"Timeout": 7')
+    client.update_stack(StackName=STACK, TemplateBody=edited, Capabilities=["CAPABILITY_IAM"], Tags=[TAG])
+    settle(account)
+    with pytest.raises(CloudError, match="edited by somebody else"):
+        StackDeployed(account, overwrites=False).prepare()
+    StackDeployed(account, overwrites=True).prepare()
+
+
+def test_an_older_version_of_the_stack_is_updated_without_asking(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(jitr_template, "RUNTIME", "python3.12")
+        jitr_template.template.cache_clear()
+        JitrStack(account).apply()
+    jitr_template.template.cache_clear()
+    step = StackDeployed(account, overwrites=False)
+    step.prepare()
+    assert "another version" in step.check(no_progress).found
+    step.apply(no_progress)
+    assert step.check(no_progress).in_place
+
+
+def test_a_function_and_a_rule_of_the_same_name_without_a_stack(account: Account) -> None:
+    assume = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [assume]})
+    role = account.call("iam", "CreateRole", RoleName="other", AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    account.call(
+        "lambda",
+        "CreateFunction",
+        FunctionName=FUNCTION,
+        Runtime="python3.12",
+        Role=role,
+        Handler="index.handler",
+        Code={"ZipFile": changed_code()},
+    )
+    account.call("iot", "CreateTopicRule", ruleName=RULE, topicRulePayload={"sql": "SELECT * FROM 'a'", "actions": []})
+    with pytest.raises(CloudError, match=f"a Lambda function {FUNCTION} and a topic rule {RULE}"):
+        StackDeployed(account, overwrites=False).prepare()
+    assert account.call("lambda", "GetFunction", FunctionName=FUNCTION)["Configuration"]["Role"] == role
+    step = StackDeployed(account, overwrites=True)
+    step.prepare()
+    step.apply(no_progress)
+    assert StackDeployed(account, overwrites=False).check(no_progress).in_place
+
+
+def test_a_rule_on_the_second_page_is_found(account: Account) -> None:
+    """The local cloud lists all rules in one page: the pages of AWS are put in their place."""
+    rule = {"ruleName": RULE, "ruleArn": "arn:aws:iot:us-east-1:111122223333:rule/" + RULE, "ruleDisabled": False}
+    with Stubber(account.client("iot")) as stub:
+        stub.add_response("list_topic_rules", {"rules": [{"ruleName": "another"}], "nextToken": "more"})
+        stub.add_response("list_topic_rules", {"rules": [rule]}, {"nextToken": "more"})
+        assert JitrParts(account).strays() == [f"a topic rule {RULE}"]
+        stub.assert_no_pending_responses()
+
+
 def test_a_failed_stack_of_ours_is_replaced(account: Account) -> None:
     make_stack(account, BROKEN, [TAG])
     assert settle(account) == "ROLLBACK_COMPLETE"
@@ -161,7 +296,8 @@ def test_a_failure_is_explained_with_its_first_cause(account: Account, monkeypat
 
 def test_a_user_without_the_right(cloud: LocalCloud, account: Account, tmp_path: Path) -> None:
     account.call("iam", "CreateUser", UserName="reader")
-    statement = {"Effect": "Allow", "Action": "cloudformation:Describe*", "Resource": "*"}
+    looking = ["cloudformation:Describe*", "lambda:GetFunction", "iot:ListTopicRules"]
+    statement = {"Effect": "Allow", "Action": looking, "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     account.call("iam", "PutUserPolicy", UserName="reader", PolicyName="look", PolicyDocument=document)
     key = account.call("iam", "CreateAccessKey", UserName="reader")["AccessKey"]

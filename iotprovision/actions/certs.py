@@ -5,6 +5,7 @@ from __future__ import annotations
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from iotprovision.actions.foreign import not_foreign
 from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.aws.jitr_stack import JitrStack
 from iotprovision.cloud.aws.signer_registration import SignerRegistration
@@ -27,17 +28,18 @@ class StackDeployed(Step):
     would = "create or update the stack"
     forced_by = frozenset({"faws"})
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, overwrites: bool) -> None:
         self._account = account
         self._stack = JitrStack(account)
+        self._overwrites = overwrites
 
     def prepare(self) -> None:
         """Rights that are missing are found before anything is made."""
         self._account.identity()
-        self._stack.state()
+        not_foreign(self._stack.state(), self._overwrites)
 
     def check(self, progress: Progress) -> Finding:
-        return self._stack.state()
+        return not_foreign(self._stack.state(), self._overwrites)
 
     def apply(self, progress: Progress) -> str:
         self._stack.apply(anew=self._stack.state().in_place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from iotprovision.actions.foreign import not_foreign
 from iotprovision.actions.identity import Identity
 from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.aws.device_policy import DevicePolicy
@@ -9,21 +10,6 @@ from iotprovision.cloud.aws.device_registration import DeviceRegistration, Devic
 from iotprovision.errors import CloudError
 from iotprovision.findings import Finding, State
 from iotprovision.steps import Progress, Step
-
-
-def not_foreign(finding: Finding, overwrites: bool) -> Finding:
-    """The same finding.
-
-    :param overwrites: whether the user asked to overwrite what somebody else made
-    :raises CloudError: somebody else made the difference, and the user did not
-    """
-    if finding.foreign and not overwrites:
-        raise CloudError(
-            f"The account has something of the same name that this tool did not make: {finding.found}",
-            "Nothing was changed.",
-            "look at it; --force puts what this tool needs in its place",
-        )
-    return finding
 
 
 class PolicyOfDevices(Step):

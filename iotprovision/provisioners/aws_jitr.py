@@ -6,6 +6,7 @@ from iotprovision.actions.certs import AuthorityInStore, SignerRegistered, Stack
 from iotprovision.actions.identity import Identity, OwnIdentity
 from iotprovision.actions.links import Link
 from iotprovision.actions.provision import DeviceCertificate, WifiModuleCredentials
+from iotprovision.actions.registration import PolicyOfDevices
 from iotprovision.actions.verify import DeviceInAccount
 from iotprovision.pki.device_files import DeviceFiles
 from iotprovision.provisioners.provisioner import Facts
@@ -17,7 +18,8 @@ FACTS = Facts()
 
 def certs(account: AccountWork) -> list[Step]:
     return [
-        StackDeployed(account.account),
+        PolicyOfDevices(account.account, account.overwrites),
+        StackDeployed(account.account, account.overwrites),
         AuthorityInStore(account.authority, account.store),
         SignerRegistered(account.account, account.authority),
     ]
@@ -45,7 +47,8 @@ def link(work: KitWork, identity: Identity) -> Link:
 
 def account_proofs(account: AccountWork, identity: Identity | None, connects: bool) -> list[Step]:
     return [
-        Proof(StackDeployed(account.account)),
+        Proof(PolicyOfDevices(account.account, account.overwrites)),
+        Proof(StackDeployed(account.account, account.overwrites)),
         Proof(SignerRegistered(account.account, account.authority)),
         *([DeviceInAccount(account.account, identity, connects)] if identity else []),
     ]

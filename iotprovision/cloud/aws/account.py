@@ -12,13 +12,18 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
 from botocore import exceptions, xform_name
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.httpsession import URLLib3Session
+from botocore.utils import get_environ_proxies
 
 from iotprovision.cloud.aws.faults import ABSENT, code, explain
 from iotprovision.errors import CloudError, UsageError
@@ -34,6 +39,7 @@ LONGEST_ENDPOINT = 51
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})+")
 
+_LOOPBACK = ("127.0.0.1", "localhost")
 _READING = ("Assume", "Describe", "Get", "List", "Validate")
 _OTHER_CREDENTIALS = ("env", "boto-config", "ec2-credentials-file", "container-role", "iam-role")
 
@@ -156,6 +162,22 @@ class Account:
         with self.explained(service, operation, parameters):
             for page in client.get_paginator(xform_name(operation)).paginate(**parameters):
                 yield from page[key]
+
+    def fetch(self, url: str) -> bytes:
+        """What a link in an answer leads to; AWS signs such links, so that they need no credentials.
+
+        :raises CloudError: it cannot be fetched
+        """
+        here = urlsplit(self.endpoint_url or "")
+        if self.endpoint_url and (urlsplit(url).hostname not in _LOOPBACK or urlsplit(url).port != here.port):
+            raise CloudError("A request was about to leave for another place", f"{url} is not at {self.endpoint_url}.")
+        session = URLLib3Session(timeout=READ_TIMEOUT, proxies={} if self.endpoint_url else get_environ_proxies(url))
+        place = urlsplit(url).hostname
+        with self.explained(f"a download from {place}"):
+            response = session.send(AWSRequest("GET", url).prepare())
+        if response.status_code != HTTPStatus.OK:
+            raise CloudError(f"The download from {place} failed", f"HTTP status {response.status_code}.", "try again")
+        return bytes(response.content)
 
     @contextmanager
     def explained(

@@ -9,7 +9,8 @@ from typing import Any
 
 from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.aws.faults import code, denied_action
-from iotprovision.cloud.aws.jitr_template import FUNCTION, RULE, STACK, TAG, template
+from iotprovision.cloud.aws.jitr_parts import JitrParts
+from iotprovision.cloud.aws.jitr_template import STACK, TAG, is_as_deployed, template
 from iotprovision.errors import CloudDeniedError, CloudError
 from iotprovision.findings import Finding, State
 
@@ -32,6 +33,7 @@ class JitrStack:
     def __init__(self, account: Account, sleep: Callable[[float], None] = time.sleep) -> None:
         self.account = account
         self._sleep = sleep
+        self._parts = JitrParts(account)
 
     def state(self) -> Finding:
         """Compare what is deployed with what should be; changes nothing.
@@ -41,15 +43,19 @@ class JitrStack:
         """
         stack = self._describe(STACK)
         if stack is None:
-            return Finding(State.MISSING, "no stack")
+            strays = self._parts.strays()
+            # Parts without a stack may be those of a stack that another run has just begun to make.
+            stack = self._describe(STACK) if strays else None
+            if stack is None:
+                return _in_the_way(strays) if strays else Finding(State.MISSING, "no stack")
         self._check_ours(stack)
-        difference = self._difference(stack["StackStatus"])
-        if difference:
-            return Finding(State.DIFFERENT, difference)
-        return Finding(State.IN_PLACE, f"stack {STACK} ({stack['StackStatus']})")
+        status = stack["StackStatus"]
+        return self._difference(status) or Finding(State.IN_PLACE, f"stack {STACK} ({status})")
 
     def apply(self, anew: bool = False) -> None:
         """Create the stack, update it, or replace it where an update cannot help. Bounded by ``STACK_TIMEOUT``.
+
+        What somebody else changed is overwritten; whether that is wanted is asked before.
 
         :param anew: replace it even where it is as it should be
         :raises CloudDeniedError: the profile lacks a right, also one that CloudFormation uses in its name
@@ -67,7 +73,12 @@ class JitrStack:
             # A failed stack cannot be updated, and an update with the same template repairs nothing.
             self._delete(stack["StackId"])
             stack = None
-        self._create() if stack is None else self._update(stack["StackId"])
+        if stack is None:
+            if finding.foreign:
+                self._parts.remove_strays()
+            self._create()
+        else:
+            self._update(stack["StackId"])
 
     def _create(self) -> None:
         # Nothing is answered when another run was faster; then its stack is waited for.
@@ -119,37 +130,27 @@ class JitrStack:
             f"aws cloudformation delete-stack --stack-name {STACK} --profile {self.account.profile}",
         )
 
-    def _difference(self, status: str) -> str:
-        """What is not as it should be, that applying makes right; empty when all is well."""
+    def _difference(self, status: str) -> Finding | None:
+        """What is not as it should be, that applying makes right; None when all is well."""
         if status.endswith("_IN_PROGRESS"):
-            return f"the stack is being changed ({status})"
+            return Finding(State.DIFFERENT, f"the stack is being changed ({status})")
+        if status == "ROLLBACK_COMPLETE" and (strays := self._parts.strays()):
+            return _in_the_way(strays)
         if status in _DEAD:
-            return f"the stack failed ({status})"
-        return self._damage() if self._template_is_current() else "the stack has another template"
+            return Finding(State.DIFFERENT, f"the stack failed ({status})")
+        if not self._template_is_current():
+            if is_as_deployed(self._deployed()):
+                return Finding(State.DIFFERENT, "the stack is of another version of this tool")
+            return Finding(State.DIFFERENT, "the template of the stack was edited by somebody else", foreign=True)
+        return self._parts.difference()
 
     def _template_is_current(self) -> bool:
-        deployed = self.account.call("cloudformation", "GetTemplate", StackName=STACK)["TemplateBody"]
-        # boto3 hands out JSON templates parsed, other ones as text.
-        return bool(deployed == (template() if isinstance(deployed, str) else json.loads(template())))
+        return bool(self._deployed() == json.loads(template()))
 
-    def _damage(self) -> str:
-        """What someone changed behind CloudFormation's back; empty when the parts work together."""
-        # GetTopicRule answers "unauthorized" for a rule that is not there, so the list is asked first.
-        rules = [rule for rule in self.account.pages("iot", "ListTopicRules", "rules") if rule["ruleName"] == RULE]
-        if not rules:
-            return f"the topic rule {RULE} is gone"
-        if rules[0].get("ruleDisabled"):
-            return f"the topic rule {RULE} is disabled"
-        function = self.account.find("lambda", "GetFunctionConfiguration", FunctionName=FUNCTION)
-        if function is None:
-            return f"the Lambda function {FUNCTION} is gone"
-        actions = self.account.call("iot", "GetTopicRule", ruleName=RULE)["rule"]["actions"]
-        if not any(action.get("lambda", {}).get("functionArn") == function["FunctionArn"] for action in actions):
-            return f"the topic rule {RULE} does not run the Lambda function {FUNCTION}"
-        policy = self.account.find("lambda", "GetPolicy", FunctionName=FUNCTION)
-        if policy is None or rules[0]["ruleArn"] not in policy["Policy"]:
-            return f"the topic rule {RULE} may not run the Lambda function {FUNCTION}"
-        return ""
+    def _deployed(self) -> dict[str, Any]:
+        # boto3 hands out JSON templates parsed, other ones as text; those are not of this tool.
+        body = self.account.call("cloudformation", "GetTemplate", StackName=STACK)["TemplateBody"]
+        return body if isinstance(body, dict) else {}
 
     def _wait(self, stack_id: str) -> str:
         """The state the stack comes to rest in, empty when it is gone."""
@@ -196,3 +197,7 @@ class JitrStack:
             if status.endswith("_FAILED") and "cancelled" not in reason:
                 reasons.append(f"{event['LogicalResourceId']}: {reason}")
         return list(dict.fromkeys(reversed(reasons)))[:5]
+
+
+def _in_the_way(strays: list[str]) -> Finding:
+    return Finding(State.DIFFERENT, f"no stack, but {' and '.join(strays)} of the same name", foreign=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -14,6 +16,11 @@ TAG = {"Key": "created-by", "Value": "iotprovision"}
 RUNTIME = "python3.13"
 # CloudFormation's limit for source text inside a template.
 LONGEST_SOURCE = 4096
+HANDLER = "index.lambda_handler"
+SQL = "SELECT * FROM '$aws/events/certificates/registered/#'"
+RIGHTS = "register-devices"
+POLICY_LANGUAGE = "2012-10-17"
+_MARK = "iotprovision"
 
 
 def source() -> str:
@@ -24,7 +31,27 @@ def source() -> str:
 @cache
 def template() -> str:
     """The template as JSON text; the same text on every call of one version of this package."""
-    return json.dumps(_template(), indent=1)
+    body = _template()
+    return json.dumps({**body, "Metadata": {_MARK: _digest(body)}}, indent=1)
+
+
+def is_as_deployed(body: Mapping[str, Any]) -> bool:
+    """Whether a template is just as some version of this package made it, and nobody edited it after that."""
+    metadata = body.get("Metadata")
+    content = {key: value for key, value in body.items() if key != "Metadata"}
+    return isinstance(metadata, Mapping) and metadata.get(_MARK) == _digest(content)
+
+
+def rights(partition: str, region: str, account: str) -> dict[str, Any]:
+    """The policy of the function's role as it stands in an account."""
+    text = json.dumps({"Version": POLICY_LANGUAGE, "Statement": _rights()})
+    for name, value in (("Partition", partition), ("Region", region), ("AccountId", account)):
+        text = text.replace(f"${{AWS::{name}}}", value)
+    return dict(json.loads(text, object_hook=lambda value: value.get("Fn::Sub", value)))
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 def _template() -> dict[str, Any]:
@@ -37,7 +64,7 @@ def _template() -> dict[str, Any]:
                 "Properties": {
                     "Description": "What the just-in-time registration of IoT devices may do",
                     "AssumeRolePolicyDocument": {
-                        "Version": "2012-10-17",
+                        "Version": POLICY_LANGUAGE,
                         "Statement": [
                             {
                                 "Effect": "Allow",
@@ -48,8 +75,8 @@ def _template() -> dict[str, Any]:
                     },
                     "Policies": [
                         {
-                            "PolicyName": "register-devices",
-                            "PolicyDocument": {"Version": "2012-10-17", "Statement": _rights()},
+                            "PolicyName": RIGHTS,
+                            "PolicyDocument": {"Version": POLICY_LANGUAGE, "Statement": _rights()},
                         }
                     ],
                 },
@@ -60,7 +87,7 @@ def _template() -> dict[str, Any]:
                     "FunctionName": FUNCTION,
                     "Description": "Makes a thing of a device at its first connection",
                     "Runtime": RUNTIME,
-                    "Handler": "index.lambda_handler",
+                    "Handler": HANDLER,
                     "Timeout": 30,
                     "MemorySize": 256,
                     "Role": {"Fn::GetAtt": ["Role", "Arn"]},
@@ -73,7 +100,7 @@ def _template() -> dict[str, Any]:
                     "RuleName": RULE,
                     "TopicRulePayload": {
                         "Description": "A device certificate was seen for the first time",
-                        "Sql": "SELECT * FROM '$aws/events/certificates/registered/#'",
+                        "Sql": SQL,
                         "AwsIotSqlVersion": "2016-03-23",
                         "RuleDisabled": False,
                         "Actions": [{"Lambda": {"FunctionArn": {"Fn::GetAtt": ["Function", "Arn"]}}}],
