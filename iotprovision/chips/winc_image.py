@@ -36,7 +36,7 @@ FACTORY_ROOT_STORES = {
     "ee69ec114ce265ac13a17358a7978f3c49988a954e4cc795d5e674bb8cf333d4",  # in firmware 19.7.6
     "c2f59ac19910f80cdfd89ff88400df370a349227f61fafc1a4e10225ac8712e7",  # in firmware 19.7.7
 }
-"""SHA-256 of the sectors with root certificates that came with a firmware: nobody chose these, so they may be renewed."""
+"""SHA-256 of sectors with root certificates that came with a firmware: nobody chose these, so they may be renewed."""
 
 COMMIT_SECTOR = CONTROL.address
 COMMIT_SECTORS = (BOOT_FIRMWARE.address, COMMIT_SECTOR)

@@ -154,9 +154,12 @@ class WifiModuleDriver:
             raise DriverError(2, self._FAIL)
 
     def versions(self) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-        """Versions of the module's firmware and of the driver that it asks for."""
+        """Versions of the module's firmware and of the driver that it asks for. Refused where it does not start."""
         self._check_present()
-        return self._module.firmware_version, self._module.driver_version
+        versions = self._module.versions
+        if versions is None:
+            raise DriverError(2, self._FAIL)
+        return versions
 
     def _run(self, opcode: int, address: int | None, count: int = 0, program_size: int = 0) -> None:
         """One command to the flash. The top byte of a 32-bit address falls into the opcode, as in the driver."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from iotprovision.simulator.board import Board
+from iotprovision.simulator.bridge_firmware import BridgeFirmware
 from iotprovision.simulator.demo_firmware import DemoFirmware
 from iotprovision.simulator.ecc608 import Ecc608
 from iotprovision.simulator.provisioning_firmware import ProvisioningFirmware
@@ -37,6 +38,7 @@ FINGERPRINTS = {
 # The others are recognised and stay silent.
 MODELS: dict[str, Callable[[Ecc608, Winc1510], Firmware]] = {
     "avr-iot-provisioning": ProvisioningFirmware,
+    "avr-iot-winc-upgrade": BridgeFirmware,
     "avr-iot-aws-demo": DemoFirmware,
 }
 

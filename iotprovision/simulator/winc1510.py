@@ -7,15 +7,25 @@ goes: the start of the firmware, download mode, version block and flash. There i
 
 from __future__ import annotations
 
+import hashlib
 import struct
 
-from iotprovision.chips.winc_flash import PAGE, SECTOR
+from iotprovision.chips.winc_flash import BOOT_FIRMWARE, CONTROL, FIRMWARE, PAGE, SECTOR, FlashArea
 from iotprovision.chips.winc_flash import SIZE as FLASH_SIZE
+from iotprovision.chips.winc_image import control_section_version, is_blank
 from iotprovision.simulator.faults import Faults
 from iotprovision.simulator.meters import Meters
 
-FIRMWARE_VERSION = (19, 7, 7)
-DRIVER_VERSION = (19, 3, 0)
+Version = tuple[int, int, int]
+
+# What a module with nothing in the place of its firmware reports: a fresh simulated kit needs no image of it.
+FIRMWARE_VERSION: Version = (19, 7, 7)
+DRIVER_VERSION: Version = (19, 3, 0)
+# Firmware and driver version by the SHA-256 of boot sector and firmware. Nothing else starts.
+KNOWN_FIRMWARE: dict[str, tuple[Version, Version]] = {
+    "b9a79d0c1167b5e37c7678a5023585ee9634063b576f73762f0e27a46b01e153": ((19, 7, 6), (19, 3, 0)),
+    "244f7c30e7f294570d540487ba2278caa216bc3e59a9fb345aa7cffd3f658d88": ((19, 7, 7), (19, 3, 0)),
+}
 
 # Registers.
 CHIP_ID, EFUSE_0, STATE, RESET_CONTROL = 0x1000, 0x1014, 0x108C, 0x1400
@@ -49,18 +59,11 @@ class Winc1510:
     ``faults.winc_flip_after_writes`` makes a page go bad.
     """
 
-    def __init__(
-        self,
-        flash: bytes | bytearray | None = None,
-        firmware_version: tuple[int, int, int] = FIRMWARE_VERSION,
-        driver_version: tuple[int, int, int] = DRIVER_VERSION,
-    ) -> None:
+    def __init__(self, flash: bytes | bytearray | None = None) -> None:
         """:raises ValueError: the flash content is not 1 MiB"""
         self.flash = bytearray(b"\xff" * FLASH_SIZE) if flash is None else bytearray(flash)
         if len(self.flash) != FLASH_SIZE:
             raise ValueError(f"the flash of a WINC1510 has {FLASH_SIZE} bytes, not {len(self.flash)}")
-        self.firmware_version = firmware_version
-        self.driver_version = driver_version
         self.meters = Meters()
         self.faults = Faults()
         self.memory = bytearray(_MEMORY_SIZE)
@@ -74,6 +77,19 @@ class Winc1510:
         """False when the module answers nothing."""
         return not self.faults.winc_silent
 
+    @property
+    def versions(self) -> tuple[Version, Version] | None:
+        """Versions of the firmware in flash and of the driver that it asks for; None where no firmware would start."""
+        if is_blank(self._area(CONTROL)) and is_blank(self._area(FIRMWARE)):
+            return FIRMWARE_VERSION, DRIVER_VERSION
+        if control_section_version(self._area(CONTROL)) is None:
+            return None
+        firmware = self._area(BOOT_FIRMWARE) + self._area(FIRMWARE)
+        return KNOWN_FIRMWARE.get(hashlib.sha256(firmware).hexdigest())
+
+    def _area(self, area: FlashArea) -> bytes:
+        return bytes(self.flash[area.address : area.end])
+
     def reset(self) -> None:
         """RESET_N was low: registers as after power-up, flash and shared memory unchanged."""
         self.registers = {
@@ -86,12 +102,6 @@ class Winc1510:
         }
         self.crc_enabled = True
         self._write_enabled = False
-        self.write_memory(_POINTERS, struct.pack("<II", 0, _VERSION_BLOCK & 0xFFFF))
-        built = b"Jan  1 2022\0" + b"00:00:00\0"
-        self.write_memory(
-            _VERSION_BLOCK,
-            struct.pack("<I6B", 0x1503A0, *self.firmware_version, *self.driver_version) + built + bytes(16),
-        )
 
     # --- shared memory and registers -----------------------------------------------------------------------------
 
@@ -120,9 +130,19 @@ class Winc1510:
         elif address == RESET_CONTROL and value & CPU_RUNS and not before & CPU_RUNS:
             self.registers[BOOT_ROM] = BOOT_ROM_DONE
         elif address == BOOT_ROM and value == START_FIRMWARE:
-            self.registers[STATE] = FIRMWARE_RUNS
+            self._start_firmware()
         elif address == FLASH_COMMAND_COUNT and value & 0x80:
             self._run_flash_command(value)
+
+    def _start_firmware(self) -> None:
+        versions = self.versions
+        if versions is None:
+            return
+        firmware, driver = versions
+        self.write_memory(_POINTERS, struct.pack("<II", 0, _VERSION_BLOCK & 0xFFFF))
+        built = b"Jan  1 2022\0" + b"00:00:00\0"
+        self.write_memory(_VERSION_BLOCK, struct.pack("<I6B", 0x1503A0, *firmware, *driver) + built + bytes(16))
+        self.registers[STATE] = FIRMWARE_RUNS
 
     # --- flash ---------------------------------------------------------------------------------------------------
 

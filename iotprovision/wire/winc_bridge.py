@@ -21,8 +21,8 @@ in between waits in its receive buffer. Nothing tells when it begins to listen."
 READY_TIMEOUT = 5.0
 """Entering download mode takes 0.4 s; a module that does not answer is tried for some seconds."""
 RESPONSE_TIMEOUT = 10.0
-"""A sector takes 0.4 s to write and to read, the version 0.85 s. A bridge that waits for a lost byte waits for ever, and
-so does one that asks a module whose firmware does not start for its version."""
+"""A sector takes 0.4 s to write and to read, the version 0.85 s. A bridge that waits for a lost byte waits for ever,
+and so does one that asks a module whose firmware does not start for its version."""
 
 BEGIN, END = 0xAA, 0xBB
 HEADER = 7

@@ -1,0 +1,134 @@
+"""The vendor's bridge to the Wi-Fi module's flash, modelled: binary frames, answered as the real one does.
+
+Requests and responses live in one buffer. What was sent is cleared; what else an earlier frame left shows through.
+See docs/winc-upgrade.md.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from iotprovision.chips.winc_flash import PAGE, SECTOR
+from iotprovision.simulator.chip_drivers import DriverError, WifiModuleDriver
+from iotprovision.simulator.ecc608 import Ecc608
+from iotprovision.simulator.modelled_uart import ModelledUart
+from iotprovision.simulator.winc1510 import Winc1510
+
+BAUD_RATE = 115200
+# Bytes that wait while the firmware is busy. The real one mixes them up when there are more; here the rest is lost.
+RING_SIZE = 8
+
+BEGIN, END = 0xAA, 0xBB
+HEADER = 7
+FRAME = HEADER + 1
+BUFFER_SIZE = FRAME + SECTOR
+BAD_MARKER = 1
+# Its driver sends the flash 24 bits; that of the provisioning firmware lets the rest fall into the opcode.
+ADDRESS_BITS = 0xFFFFFF
+
+VERSION, READ_PAGE, READ_SECTOR, WRITE_PAGE, WRITE_SECTOR, ERASE_SECTOR = range(6)
+_VERSION_SIZE = 38
+_CHIP_ID = 0x1503A0
+_BUILT = b"Jan  1 2022\0" + b"00:00:00\0"
+
+# Seconds of computing, measured on the real firmware in the emulator (10 MHz).
+BYTE_TIME = 10e-6
+CHIP_TIME = 10e-3
+
+
+class BridgeFirmware:
+    """The firmware on one MCU. Where the module's own firmware does not start, asking for its version hangs it."""
+
+    baud_rate = BAUD_RATE
+    ring_size = RING_SIZE
+
+    def __init__(self, secure_element: Ecc608, wifi_module: Winc1510) -> None:
+        self._module = WifiModuleDriver(wifi_module)
+        self._uart = ModelledUart(self)
+        self.start()
+
+    def start(self) -> bytes:
+        """A reset: nothing is sent."""
+        self._buffer = bytearray(BUFFER_SIZE)
+        self._received = 0
+        self._hangs = False
+        return b""
+
+    def receive(self, burst: bytes) -> bytes:
+        """What is sent in answer to bytes that come in at the full rate of the line."""
+        return self._uart.receive(burst)
+
+    def take(self, character: int) -> Iterator[tuple[bytes, float]]:
+        """Handle one byte: the response that it completes, with the seconds of computing before it."""
+        if self._hangs:
+            yield b"", float("inf")
+            return
+        yield b"", BYTE_TIME
+        if not self._received and character != BEGIN:
+            return
+        # A payload of more than a sector runs over the end of the buffer; what that does to the MCU is not modelled.
+        if self._received < BUFFER_SIZE:
+            self._buffer[self._received] = character
+        self._received += 1
+        if self._received >= FRAME and self._received >= FRAME + PAGE * self._buffer[2]:
+            self._received = 0
+            yield from self._answer(character)
+
+    def _answer(self, last: int) -> Iterator[tuple[bytes, float]]:
+        buffer = self._buffer
+        status = 0 if last == END else BAD_MARKER
+        pages = buffer[2]
+        if status == 0:
+            try:
+                pages = self._run(buffer[1], buffer[2], int.from_bytes(buffer[3:HEADER], "little"))
+            except _NoAnswerError:
+                self._hangs = True
+                yield b"", float("inf")
+                return
+        buffer[0], buffer[1], buffer[2] = BEGIN, status, pages
+        size = min(HEADER + PAGE * pages, BUFFER_SIZE - 1)
+        buffer[size] = END
+        response = bytes(buffer[: size + 1])
+        buffer[: size + 1] = bytes(size + 1)
+        yield response, CHIP_TIME
+
+    def _run(self, command: int, pages: int, address: int) -> int:
+        """Carry out a request: the pages of the response. What the module answers to it is told to nobody."""
+        try:
+            if command == VERSION:
+                self._put(self._version())
+                return 1
+            if command in (READ_PAGE, READ_SECTOR):
+                size = PAGE if command == READ_PAGE else SECTOR
+                pages = size // PAGE
+                self._put(self._module.read(address & ADDRESS_BITS, size))
+            elif command in (WRITE_PAGE, WRITE_SECTOR):
+                size = PAGE if command == WRITE_PAGE else PAGE * pages
+                pages = 0
+                self._write(address, bytes(self._buffer[HEADER : HEADER + size]))
+            elif command == ERASE_SECTOR and address + SECTOR < 1 << 32:
+                self._module.erase_sector(address & ADDRESS_BITS)
+        except DriverError:
+            pass
+        return pages
+
+    def _write(self, address: int, data: bytes) -> None:
+        while data:
+            size = PAGE - address % PAGE
+            self._module.write(address & ADDRESS_BITS, data[:size])
+            address, data = address + size, data[size:]
+
+    def _put(self, payload: bytes) -> None:
+        self._buffer[HEADER : HEADER + len(payload)] = payload
+
+    def _version(self) -> bytes:
+        try:
+            firmware, driver = self._module.versions()
+        except DriverError:
+            raise _NoAnswerError from None
+        return (struct.pack("<I6B", _CHIP_ID, *firmware, *driver) + _BUILT).ljust(_VERSION_SIZE, b"\0")
+
+
+class _NoAnswerError(Exception):
+    """The driver waits for ever."""
