@@ -20,7 +20,7 @@ from iotprovision.store import Store
 class IdScopeInSlot(Step):
     """The ID scope at the beginning of slot 8; the rest of the slot stays as it was."""
 
-    title = "ID scope in slot 8 of the secure element"
+    title = "Slot 8 of the secure element with the ID scope"
     action = ACTION
     proof = "read back, the rest of the slot as it was"
     would = "save the slot and write the ID scope"

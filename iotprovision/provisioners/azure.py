@@ -35,7 +35,7 @@ def credentials(account: AccountWork, work: KitWork, identity: Identity) -> list
     return [
         *steps,
         DeviceCertificate(work.target, work.chip, identity, account.authority, account.makes_authority),
-        NameKept(work.files, AZURE_DEVICE_ID_FILE, "Azure device id", lambda: identity.device_id),
+        NameKept(work.files, AZURE_DEVICE_ID_FILE, "Device id for Azure", lambda: identity.device_id),
         WifiModuleCredentials(work.target, identity, None, work.files, work.clock),
     ]
 
