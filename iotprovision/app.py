@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iotprovision import interrupts
+from iotprovision.actions.dbgupgrade import ACTION as DEBUGGER_UPGRADE
 from iotprovision.actions.identity import Chip
 from iotprovision.actions.kept_application import KnownImage
 from iotprovision.chips.factory_certificates import VENDOR_ROOTS
@@ -20,8 +21,11 @@ from iotprovision.cloud.aws.account import Account
 from iotprovision.environment import PASSPHRASE_VARIABLE, PSK_VARIABLE, Environment
 from iotprovision.errors import ExitCode, InterruptedRunError, KitNotFoundError, ProvisioningError, UsageError
 from iotprovision.firmware.cache import FirmwareCache
+from iotprovision.firmware.debugger_archive import DebuggerArchive
 from iotprovision.firmware.hex_image import HexImage
 from iotprovision.firmware.index import Image, load_index
+from iotprovision.kit.boot_mode import needs_finishing
+from iotprovision.kit.debugger_upgrade import finish_upgrade
 from iotprovision.kit.detection import FoundKit, find_kit
 from iotprovision.kit.target import Target
 from iotprovision.pki.authority import ROOT_KEY, SIGNER_KEY, Authority
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
 
 SIMULATOR_FOLDER = "simulator"
 SIMULATED_STORE = "certificates"
+DEBUGGER_JOB = "debugger-firmware"
 CA_PASSPHRASE_SOURCES = f"--ca-passphrase-file FILE, or the variable {PASSPHRASE_VARIABLE}"
 
 
@@ -89,6 +94,7 @@ class Run:
         self._reporter = reporter
         self._resources = resources
         self._actions = set(options.actions)
+        self._archive: DebuggerArchive | None = None
         self._bench = self._simulated_bench() if options.simulate else None
         folder = environment.store_folder
         self._store = Store(folder / SIMULATOR_FOLDER / SIMULATED_STORE if self._bench else folder)
@@ -100,6 +106,8 @@ class Run:
         names = self._names()
         self._id_scope()
         self._passphrase_in_file()
+        if self._options.archive is not None:
+            self._debugger_archive()
         if method.FACTS.notice:
             self._reporter.notice(method.FACTS.notice)
         if self._bench:
@@ -152,7 +160,10 @@ class Run:
         return Names(**{name: value for name, value in given.items() if value is not None})
 
     def _find_kit(self) -> FoundKit:
-        kit = find_kit(self._serial_number(), self._options.port)
+        serial_number = self._serial_number()
+        if DEBUGGER_UPGRADE in self._actions and not self._options.dry_run and needs_finishing(serial_number):
+            self._finish_debugger_upgrade()
+        kit = find_kit(serial_number, self._options.port)
         self._reporter.for_kit(kit.serial_number)
         self._reporter.notice(
             f"Found {kit.name}, serial number {kit.serial_number}, {kit.mcu}, debugger {kit.debugger_version}, "
@@ -169,6 +180,29 @@ class Run:
             },
         )
         return kit
+
+    def _finish_debugger_upgrade(self) -> None:
+        """A kit in boot mode cannot even say who it is, so this comes before the kit is found."""
+        archive = self._debugger_archive()
+        title = "Debugger in boot mode"
+        self._reporter.notice(f"A kit is in boot mode: its debugger gets firmware {archive.version}")
+        self._reporter.step_begins(title)
+        progress = functools.partial(self._reporter.progress, title)
+        serial_number = finish_upgrade(archive, self._upgrade_lock(), progress)
+        self._reporter.notice(f"The kit {serial_number} is back")
+
+    def _debugger_archive(self) -> DebuggerArchive:
+        """The one that was given, or the one that comes with this version.
+
+        :raises UsageError: it is no archive for the debugger
+        """
+        if self._archive is None:
+            image = next(image for image in load_index().images if DEBUGGER_JOB in image.jobs)
+            self._archive = DebuggerArchive.load(self._options.archive or self._cache().path(image))
+        return self._archive
+
+    def _upgrade_lock(self) -> Path:
+        return self._cache().folder / "debugger-upgrade.lock"
 
     def _serial_number(self) -> str | None:
         """What tells the kit apart: the simulated kit is known by its name."""
@@ -217,7 +251,7 @@ class Run:
         files = self._store.for_kit(kit.serial_number)
         if not self._options.dry_run:
             self._resources.enter_context(files.lock())
-        target = self._resources.enter_context(Target(kit))
+        target = self._resources.enter_context(Target(kit, given_port=self._options.port))
         return KitWork(
             kit=kit,
             target=target,
@@ -232,6 +266,8 @@ class Run:
             random=secrets.token_bytes,
             clock=now,
             factory_roots=self._bench.factory_roots() if self._bench else VENDOR_ROOTS,
+            debugger_archive=self._debugger_archive,
+            upgrade_lock=self._upgrade_lock(),
             id_scope=self._id_scope(),
         )
 
@@ -276,12 +312,14 @@ class Run:
         if file is not None:
             return Firmware(file.name, lambda: HexImage.load(file, kit.mcu))
         image = kit.kit.image(job)
-        cache = FirmwareCache(
+        name = f"{image.name} {image.version or ''}".strip()
+        return Firmware(name, functools.partial(_load, self._cache(), image, kit.mcu))
+
+    def _cache(self) -> FirmwareCache:
+        return FirmwareCache(
             self._environment.variables,
             announce=lambda wheel: self._reporter.notice(f"Fetching firmware images with pip ({wheel.requirement})"),
         )
-        name = f"{image.name} {image.version or ''}".strip()
-        return Firmware(name, functools.partial(_load, cache, image, kit.mcu))
 
     # --- the steps
 
@@ -302,11 +340,8 @@ class Run:
         try:
             for record in run(plan.steps(self._options.verify), rules, self._reporter):
                 records.append(record)
-        except ProvisioningError:
+        except (ProvisioningError, KeyboardInterrupt):
             self._put_application_back(plan, records)
-            raise
-        except KeyboardInterrupt:
-            self._name_kept_application(plan)
             raise
         finally:
             self._reporter.table(records)
@@ -319,13 +354,10 @@ class Run:
         if step is None or self._options.dry_run:
             return
         try:
-            for record in run([step], Rules(), self._reporter):
-                self._reporter.notice(f"The application that the kit held: {record.done}.")
+            for _ in run([step], Rules(), self._reporter):
+                pass  # the reporter has said it
         except ProvisioningError as error:
             self._reporter.warning(f"the application could not be put back: {error.what}")
-        self._name_kept_application(plan)
-
-    def _name_kept_application(self, plan: Plan) -> None:
         if plan.kept and plan.kept.path:
             self._reporter.notice(f"The application that the kit held is kept in {plan.kept.path}")
 

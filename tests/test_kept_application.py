@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,6 +75,25 @@ def test_a_blank_kit_is_left_with_the_provisioning_firmware(tmp_path: Path) -> N
     assert done(outcome, "Application put back") == "there was none; nothing"
     content = hex_image("avr-iot-provisioning").flash
     assert flash(tmp_path)[: len(content)] == content
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows sends Ctrl-C to a whole console")
+def test_ctrl_c_puts_the_application_back(home: Path) -> None:
+    before = change_flash(home, 0xBF00, b"my own program")
+    tool = subprocess.Popen(
+        [sys.executable, "-m", "iotprovision", *JOB, "provision"],
+        env={**os.environ, "IOTPROVISION_HOME": str(home)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert tool.stderr is not None
+    while not tool.stderr.readline().startswith("Device certificate"):
+        assert tool.poll() is None
+    tool.send_signal(signal.SIGINT)
+    _, err = tool.communicate(timeout=60)
+    assert tool.returncode == 130, err
+    assert flash(home) == before
+    assert "Application put back" in err
 
 
 def test_a_run_that_fails_puts_the_application_back(home: Path) -> None:
