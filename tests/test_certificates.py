@@ -17,11 +17,13 @@ from pkilint.pkix import certificate as pkix
 from pkilint.pkix import extension, name
 from pkilint.validation import ValidationFindingSeverity
 
-from iotprovision.chips.ecc608 import coordinates
+from iotprovision.chips.ecc608 import Kind, coordinates
+from iotprovision.chips.factory_certificates import rebuild
 from iotprovision.errors import ProofError, UsageError
 from iotprovision.pki import certificates
 from iotprovision.pki.device_request import device_request
 from iotprovision.pki.names import Names
+from iotprovision.simulator.factory import factory_root, new_identity
 
 NOW = datetime(2026, 7, 14, 15, 9, 26, 535897, tzinfo=timezone.utc)
 CODE = "0123456789abcdef" * 4
@@ -91,6 +93,23 @@ def findings(certificate: x509.Certificate) -> list[str]:
 @pytest.mark.parametrize("which", ["root", "signer", "device", "verification"])
 def test_the_linter_finds_nothing(good, which):
     assert findings(good.all()[which]) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "device", "signer"),
+    [
+        (Kind.MAH1H, ["WARNING pkix.certificate_skid_end_entity_missing"], []),
+        (Kind.MAH4I, ["ERROR pkix.wrong_time_useful_type"], ["ERROR pkix.wrong_time_useful_type"]),
+    ],
+)
+def test_the_linter_finds_no_more_in_factory_certificates_than_the_factory_signed(tmp_path, kind, device, signer):
+    """Their templates are the vendor's: no key identifier in the one kind, GeneralizedTime before 2050 in the other."""
+    chip = new_identity(tmp_path, kind)
+    slots = [chip.slots[slot] for slot in (10, 11, 12)]
+    public_key = coordinates(chip.private_key.public_key())
+    pair = rebuild(chip.serial_number, public_key, *slots, factory_root(tmp_path, kind))
+    for certificate, expected in ((pair.device, device), (pair.signer, signer)):
+        assert [" ".join(finding.split()[:2]) for finding in findings(certificate)] == expected
 
 
 def test_the_linter_would_find_what_the_vendors_tool_left_out():
