@@ -65,6 +65,11 @@ def _parser() -> argparse.ArgumentParser:
         choices=("mah1h", "mah4i"),
         help="kind of its factory certificates (default: mah1h on the WG, mah4i on the WA)",
     )
+    reset.add_argument(
+        "--wifi-module",
+        metavar="VERSION",
+        help="firmware in the flash of the Wi-Fi module, e.g. 19.7.6 (default: none, and it works like 19.7.7)",
+    )
     return parser
 
 
@@ -105,9 +110,25 @@ def _reset(arguments: argparse.Namespace, folder: Path) -> int:
     version = _version(arguments)
     secure_element = Kind[arguments.secure_element.upper()] if arguments.secure_element else None
     for name in _names(arguments.kit) if arguments.kit else kits_in(folder):
-        state = reset(folder, name, version, secure_element)
+        flash = _wifi_module_flash(arguments.wifi_module, name) if arguments.wifi_module else None
+        state = reset(folder, name, version, secure_element, flash)
         print(f"{name.text}: factory-fresh, serial number {state.board.serial_number}")
     return ExitCode.OK
+
+
+def _wifi_module_flash(version: str, name: SimulatedKitName) -> bytes:
+    from iotprovision.firmware.cache import FirmwareCache
+
+    cache = FirmwareCache(os.environ)
+    images = {
+        image.version: image
+        for image in cache.index.for_kit(name.kind.register_name)
+        if any(job.startswith("wifi-module-firmware") for job in image.jobs)
+    }
+    if version not in images:
+        known = ", ".join(sorted(str(known) for known in images))
+        raise UsageError(f"There is no firmware {version} for the Wi-Fi module of {name.text}", hint=f"one of {known}")
+    return cache.path(images[version]).read_bytes()
 
 
 def _names(texts: Sequence[str]) -> list[SimulatedKitName]:

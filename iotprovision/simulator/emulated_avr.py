@@ -110,9 +110,14 @@ class EmulatedAvr:
             simulation = AvrSimulation(self._board)
             self._simulation = simulation
             quiet_at = START_TIME
+            early = b""
             while (data := self._next_input(wait=simulation.now > quiet_at)) is not None:
-                if data:
-                    simulation.receive(data)
+                early += data
+                # No host is quick enough to be earlier than the set-up of the UART, which takes milliseconds of
+                # simulated time; making the simulation takes longer than that.
+                if early and simulation.baud_rate is not None:
+                    simulation.receive(early)
+                    early = b""
                 if sent := simulation.run(SLICE):
                     self._transmit(sent)
                 if data or sent:

@@ -27,6 +27,8 @@ class Faults:
     * ``target_unpowered``: the MCU has no supply: nothing of it can be reached, nothing runs
     * ``target_flip_after_writes``: after that flash page write, the lowest bit of the page's first byte is inverted
     * ``uart_drop_after_bytes``: after that many bytes from the kit the serial port is gone for who has it open
+    * ``power_loss_after_uart_bytes``: when the kit has received that many bytes the cable is pulled; what has come
+      until then arrives
     * ``uart_answer_delay``: seconds that every piece of output of the MCU is held back
     * ``uart_garbage_after_bytes``: that one byte from the kit arrives inverted
 
@@ -48,6 +50,7 @@ class Faults:
     target_unpowered: bool = False
     target_flip_after_writes: int | None = None
     uart_drop_after_bytes: int | None = None
+    power_loss_after_uart_bytes: int | None = None
     uart_answer_delay: float = 0.0
     uart_garbage_after_bytes: int | None = None
     winc_flip_after_writes: int | None = None

@@ -90,10 +90,16 @@ class SimulatedKit:
 
     def receive(self, data: bytes) -> None:
         """Bytes from the host at the serial port."""
+        faults = self.board.faults
         with self.lock:
-            if not self.board.faults.target_unpowered:
-                self._microcontroller.receive(data)
+            loss = faults.power_loss_after_uart_bytes
+            if loss is not None:
+                faults.power_loss_after_uart_bytes = loss - len(data) if loss > len(data) else None
+            if not faults.target_unpowered:
+                self._microcontroller.receive(data[:loss])
             self._touch()
+            if loss is not None and loss <= len(data):
+                self.unplug()
 
     def _start_debugger(self, upgrade_wanted: bool = False) -> Nedbg | BootLoader:
         state = self.state

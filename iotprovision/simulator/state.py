@@ -315,10 +315,12 @@ def reset(
     name: SimulatedKitName,
     debugger_version: str | None = None,
     secure_element: Kind | None = None,
+    wifi_module_flash: bytes | None = None,
 ) -> KitState:
     """Throw a kit's state away and make a factory-fresh one: new serial numbers, new keys.
 
     :param secure_element: its kind, where it is not the usual one of such a kit
+    :param wifi_module_flash: what the flash of the Wi-Fi module holds, 1 MiB; erased by default
     :raises LockedError: the kit is being served
     :raises StoreError: the folder cannot be written
     """
@@ -331,4 +333,8 @@ def reset(
                 folder.unlink(missing_ok=True)
         except OSError as error:
             raise _not_writable(state_folder, error) from error
-        return KitState.load_or_create(state_folder, name, debugger_version, secure_element)
+        state = KitState.load_or_create(state_folder, name, debugger_version, secure_element)
+        if wifi_module_flash is not None:
+            state.board.wifi_module.flash[:] = wifi_module_flash
+            state.save()
+        return state
