@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-ACTIONS = ("all", "certs", "provision", "links", "application", "none")
-NEWER_ACTIONS = {"account": "certs"}
+ACTIONS = ("all", "dbgupgrade", "certs", "wincupgrade", "provision", "links", "application", "none")
+NEWER_ACTIONS = {"account": "certs", "debuggerupgrade": "dbgupgrade"}
 CLOUDS = ("google", "aws", "azure")
 METHODS = ("sandbox", "mar", "jitr", "custom")
 LEVELS = ("fatal", "error", "warning", "info", "debug")
@@ -85,6 +85,13 @@ def _add_known_options(parser: argparse.ArgumentParser) -> None:
         "Core down in August 2023",
     )
     parser.add_argument(
+        "-A",
+        "--archive",
+        type=_path,
+        metavar="ARCHIVE",
+        help="firmware archive for the debugger on the kit (default: the vendor's, the newest this version knows)",
+    )
+    parser.add_argument(
         "-m",
         "--provision-method",
         choices=METHODS,
@@ -147,6 +154,13 @@ def _add_known_options(parser: argparse.ArgumentParser) -> None:
         help="Wi-Fi authentication (default: wpa-psk)",
     )
     parser.add_argument(
+        "-w",
+        "--wincupgrade",
+        action="store_true",
+        help="upgrade the firmware of the Wi-Fi module to the vendor's latest, about two minutes; calibration, "
+        "certificates, thing name and saved Wi-Fi stay; the same as the action wincupgrade",
+    )
+    parser.add_argument(
         "-s",
         "--serial-number",
         metavar="SUFFIX",
@@ -185,6 +199,12 @@ def _add_own_options(group: argparse._ArgumentGroup) -> None:
         "--json", action="store_true", help="one JSON document on standard output, and nothing else there"
     )
     group.add_argument(
+        "--wifi-module-firmware",
+        type=_path,
+        metavar="FILE",
+        help="1 MiB image for -w (default: the vendor's)",
+    )
+    group.add_argument(
         "--psk-file", type=_path, metavar="FILE", help="file whose first line is the passphrase of the Wi-Fi network"
     )
     group.add_argument(
@@ -213,6 +233,9 @@ def _add_newer_spellings(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--faws", action="store_true", help="deploy the parts in the AWS account anew")
     group.add_argument(
+        "--fwinc", action="store_true", help="the same as -w, and compare the whole firmware of the Wi-Fi module"
+    )
+    group.add_argument(
         "--sprov", action="store_true", help="the MCU holds the provisioning firmware already: do not program it"
     )
     group.add_argument("-v", dest="logging", choices=LEVELS, default=argparse.SUPPRESS, help="the same as -l")
@@ -234,6 +257,7 @@ def parse(arguments: Sequence[str], environment: Environment) -> argparse.Namesp
     options = parser.parse_args(arguments)
     _settle_simulated_kit(options)
     _settle_actions(options)
+    _settle_archive(options, parser)
     _settle_cloud(options, parser)
     return options
 
@@ -253,7 +277,13 @@ def _settle_actions(options: argparse.Namespace) -> None:
     if "none" in options.actions and len(options.actions) > 1:
         raise UsageError("The action none goes with no other action.")
     if not options.actions or "all" in options.actions:
-        options.actions = ["certs", "provision", "links", "application"]
+        options.actions = ["dbgupgrade", "certs", "provision", "links", "application"]
+    if options.wincupgrade or options.fwinc:
+        options.actions = sorted({*options.actions, "wincupgrade"} - {"none"}, key=ACTIONS.index)
+    if options.wifi_module_firmware is not None and "wincupgrade" not in options.actions:
+        raise UsageError(
+            "Firmware for the Wi-Fi module was given, and its upgrade was not asked for.", hint="Add -w."
+        )
     if (options.wifi_psk or options.psk_file) and options.wifi_ssid is None:
         raise UsageError("A Wi-Fi passphrase was given without a network.", hint="Name the network with -ssid.")
     if options.wifi_ssid is not None and "application" not in options.actions:
@@ -261,6 +291,17 @@ def _settle_actions(options: argparse.Namespace) -> None:
             "Wi-Fi is set through the demo application, and the action application is not among those asked for.",
             hint="Add the action application.",
         )
+
+
+def _settle_archive(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    if options.archive is None or "dbgupgrade" in options.actions:
+        return
+    if str(options.archive) != str(parser.get_default("archive")):
+        raise UsageError(
+            "Firmware for the debugger was given, and the action dbgupgrade is not among those asked for.",
+            hint="Add the action dbgupgrade.",
+        )
+    options.archive = None
 
 
 def _settle_cloud(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:

@@ -204,7 +204,7 @@ def open_log(folder: Path, shown_level: str, err: TextIO) -> Path:
     root.setLevel(logging.INFO)
     logging.getLogger("iotprovision").setLevel(logging.DEBUG)
     # The vendor's libraries report as errors what this tool treats as answers; botocore's debug lines hold credentials.
-    for name in ("pymcuprog", "pyedbglib", "pydebuggerconfig"):
+    for name in ("pymcuprog", "pyedbglib", "pydebuggerconfig", "pydebuggerupgrade"):
         logging.getLogger(name).setLevel(logging.ERROR if shown_level != "debug" else logging.DEBUG)
         logging.getLogger(name).propagate = shown_level == "debug"
     for name in ("botocore", "boto3", "urllib3", "asyncio", "paho"):

@@ -78,7 +78,7 @@ def test_what_makes_no_sense_is_refused(arguments: list[str], word: str, environ
 
 
 def test_all_is_every_action(environment: Environment) -> None:
-    everything = ["certs", "provision", "links", "application"]
+    everything = ["dbgupgrade", "certs", "provision", "links", "application"]
     assert parse(["-m", "jitr"], environment).actions == everything
     assert parse(["-m", "custom", "all"], environment).actions == everything
     assert parse(["none"], environment).actions == ["none"]

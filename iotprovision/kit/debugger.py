@@ -45,7 +45,7 @@ UDEV_RULES = "\n".join(
 )
 
 # Their failures come as exceptions and as log lines; without a log the lines would go to the terminal.
-for _library in ("pyedbglib", "pymcuprog", "pydebuggerconfig"):
+for _library in ("pyedbglib", "pymcuprog", "pydebuggerconfig", "pydebuggerupgrade"):
     logging.getLogger(_library).addHandler(logging.NullHandler())
 
 

@@ -9,6 +9,7 @@ from pyedbglib.protocols.housekeepingprotocol import Jtagice3HousekeepingProtoco
 from serial.tools import list_ports
 
 from iotprovision.errors import AccessError, KitNotFoundError, ProvisioningError
+from iotprovision.kit.boot_mode import BOOT_MODE_WHY, FINISH_HINT, kits_seen_in_boot_mode, several_in_boot_mode
 from iotprovision.kit.catalog import KitDescription, kit_by_name
 from iotprovision.kit.debugger import connection, list_debuggers, not_openable, vendor_errors
 
@@ -114,6 +115,8 @@ def find_kit(serial_suffix: str | None = None, port: str | None = None) -> Found
         )
     if len(entries) > len(readable):
         raise not_openable("")
+    if in_boot_mode := kits_seen_in_boot_mode():
+        raise several_in_boot_mode(in_boot_mode) if in_boot_mode > 1 else _in_boot_mode(readable, serial_suffix)
     if readable:
         raise KitNotFoundError(
             f"No connected kit has a serial number that ends in {serial_suffix}",
@@ -126,6 +129,11 @@ def find_kit(serial_suffix: str | None = None, port: str | None = None) -> Found
         "check that the USB cable carries data, that the kit is switched on, and that no virtual machine took it;\n"
         "or use --simulate, which needs no kit.",
     )
+
+
+def _in_boot_mode(readable: list[str], serial_suffix: str | None) -> KitNotFoundError:
+    others = f"\nNone of the other kits has a serial number that ends in {serial_suffix}." * bool(readable)
+    return KitNotFoundError("A kit is in boot mode", BOOT_MODE_WHY + others, FINISH_HINT)
 
 
 def serial_port(serial_number: str) -> str | None:

@@ -6,13 +6,16 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from iotprovision.chips.ecc608 import PROVISIONING_DATA_SLOT
 from iotprovision.chips.winc_flash import CLIENT_AREA
 from iotprovision.errors import ProvisioningError, SerialLinkError
+from iotprovision.firmware.debugger_archive import DebuggerArchive
 from iotprovision.firmware.hex_image import HexImage
 from iotprovision.firmware.mcu import mcu_by_name
-from iotprovision.kit.detection import FoundKit
+from iotprovision.kit.debugger_upgrade import upgrade_debugger
+from iotprovision.kit.detection import FoundKit, find_kit
 from iotprovision.kit.programming import Difference, Progress, TargetProgrammer, reset_target
 from iotprovision.kit.reboot import reboot_debugger
 from iotprovision.wire.console import BAUD_RATE as CONSOLE_BAUD_RATE
@@ -36,10 +39,15 @@ class Target:
     Programming and comparing happen in one session as long as nothing starts the MCU in between.
 
     :param sleep: waits for so many seconds
+    :param given_port: serial port that was chosen; without it the kit's own is used, and found again when it may have
+        another name
     """
 
-    def __init__(self, kit: FoundKit, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, kit: FoundKit, sleep: Callable[[float], None] = time.sleep, given_port: str | None = None
+    ) -> None:
         self._kit = kit
+        self._given_port = given_port
         self._sleep = sleep
         self._programmer: TargetProgrammer | None = None
         self._line: SerialLine | None = None
@@ -50,6 +58,18 @@ class Target:
 
     def __enter__(self) -> Target:
         return self
+
+    @property
+    def kit(self) -> FoundKit:
+        """The kit as it was when it was last found."""
+        return self._kit
+
+    def refresh(self) -> None:
+        """Find the kit again: its port and the version of its debugger may be others.
+
+        :raises KitNotFoundError, AccessError: as in find_kit()
+        """
+        self._kit = find_kit(self._kit.serial_number, self._given_port)
 
     def __exit__(self, *_: object) -> None:
         """Start the MCU if it stands still; bring it out of an unfinished blob or frame."""
@@ -137,6 +157,14 @@ class Target:
         if self._programmer is not None:
             self._release()
         reboot_debugger(self._kit.serial_number)
+
+    def upgrade_debugger(self, archive: DebuggerArchive, lock_file: Path, progress: Progress) -> None:
+        """Put other firmware into the debugger; return when the kit is back. The MCU restarts."""
+        self._hang_up()
+        if self._programmer is not None:
+            self._release()
+        upgrade_debugger(self._kit.serial_number, archive, lock_file, progress)
+        self.refresh()
 
     def _session(self) -> TargetProgrammer:
         if self._programmer is None:

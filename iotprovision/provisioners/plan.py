@@ -6,17 +6,21 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from iotprovision.actions.application import Application, WifiSet
+from iotprovision.actions.dbgupgrade import ACTION as DEBUGGER_UPGRADE
+from iotprovision.actions.dbgupgrade import DebuggerFirmware
 from iotprovision.actions.first_connection import FirstConnection
 from iotprovision.actions.identity import Identity
 from iotprovision.actions.kept_application import ApplicationKept, ApplicationPutBack
 from iotprovision.actions.links import DebuggerRestarted, LinksOnDrive
 from iotprovision.actions.provision import ProvisioningFirmware, SlotsLocked
 from iotprovision.actions.verify import Challenge
+from iotprovision.actions.wincupgrade import ACTION as WIFI_MODULE_UPGRADE
+from iotprovision.actions.wincupgrade import BridgeFirmware, WifiModuleFirmware
 from iotprovision.provisioners.provisioner import Provisioner
 from iotprovision.provisioners.work import AccountWork, KitWork
 from iotprovision.steps import Proof, Record, Step
 
-NEEDS_MCU = frozenset({"provision", "application"})
+NEEDS_MCU = frozenset({WIFI_MODULE_UPGRADE, "provision", "application"})
 
 PowerUp = Callable[[], Mapping[str, Any]]
 
@@ -70,9 +74,15 @@ class Plan:
 
     def _kit_steps(self, work: KitWork, identity: Identity, verify: bool) -> list[Step]:
         steps: list[Step] = []
+        if DEBUGGER_UPGRADE in self._actions:
+            # First of all on the kit: it restarts the MCU, and all that follows goes through the debugger.
+            steps.append(DebuggerFirmware(work.target, work.debugger_archive, work.upgrade_lock))
         if NEEDS_MCU & set(self._actions):
             self.kept = ApplicationKept(work.target, work.kit, work.known_images, work.files, work.clock)
             steps.append(self.kept)
+        if WIFI_MODULE_UPGRADE in self._actions:
+            # Before credentials are written through the module's driver, and long before anything is locked.
+            steps += _wifi_module(work)
         if "provision" in self._actions:
             # The lock comes after the read-back of what it freezes, the account after the kit is right.
             steps.append(_provisioning_firmware(work, work.provisioning_firmware_is_there))
@@ -99,6 +109,12 @@ class Plan:
     def _proofs(self, work: KitWork, identity: Identity) -> list[Step]:
         """The kit proved once more. Its chips are read through the provisioning firmware, so that goes in and out."""
         steps: list[Step] = []
+        if WIFI_MODULE_UPGRADE in self._actions:
+            bridge, firmware_of_module = _wifi_module(work, thorough=True)
+            steps += [bridge, Proof(firmware_of_module)]
+        if DEBUGGER_UPGRADE in self._actions:
+            firmware = DebuggerFirmware(work.target, work.debugger_archive, work.upgrade_lock, ask_again=True)
+            steps.append(Proof(firmware))
         if "provision" in self._actions:
             steps.append(_provisioning_firmware(work))
             steps += [Proof(step) for step in self._method.credentials(self._account, work, identity)]
@@ -118,6 +134,13 @@ class Plan:
 def _provisioning_firmware(work: KitWork, is_there: bool = False) -> ProvisioningFirmware:
     firmware = work.provisioning_firmware
     return ProvisioningFirmware(work.target, firmware.load, firmware.name, is_there)
+
+
+def _wifi_module(work: KitWork, thorough: bool = False) -> tuple[Step, Step]:
+    upgrade = work.wifi_module_upgrade
+    assert upgrade is not None, "the action was asked for"
+    bridge = BridgeFirmware(work.target, upgrade.bridge.load, upgrade.bridge.name)
+    return bridge, WifiModuleFirmware(work.target, upgrade.load_image, work.files, work.clock, thorough)
 
 
 def _application(work: KitWork) -> Application:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 
 from iotprovision.actions.identity import Chip
 from iotprovision.actions.kept_application import KnownImage
@@ -13,6 +14,7 @@ from iotprovision.chips.ecc608 import Kind
 from iotprovision.chips.factory_certificates import FactoryRoot
 from iotprovision.chips.id_scope import IdScope
 from iotprovision.cloud.aws.account import Account
+from iotprovision.firmware.debugger_archive import DebuggerArchive
 from iotprovision.firmware.hex_image import HexImage
 from iotprovision.kit.detection import FoundKit
 from iotprovision.kit.target import Target
@@ -66,6 +68,14 @@ class Firmware:
 
 
 @dataclass(frozen=True)
+class WifiModuleUpgrade:
+    """What brings another firmware into the Wi-Fi module: the program for the MCU that does it, and the firmware."""
+
+    bridge: Firmware
+    load_image: Callable[[], WincImage]
+
+
+@dataclass(frozen=True)
 class KitWork:
     """A kit and what shall be on it.
 
@@ -77,7 +87,10 @@ class KitWork:
     :param random: ``random(n)`` gives n random bytes
     :param clock: the time, with its time zone
     :param factory_roots: what the factory certificates of secure elements must come from
+    :param debugger_archive: reads and judges the firmware for the debugger
+    :param upgrade_lock: file that is locked while a debugger is in boot mode
     :param id_scope: of the Azure Device Provisioning Service; None leaves the secure element's slot alone
+    :param wifi_module_upgrade: needed by the action wincupgrade only
     """
 
     kit: FoundKit
@@ -93,4 +106,7 @@ class KitWork:
     random: Callable[[int], bytes]
     clock: Callable[[], datetime]
     factory_roots: Mapping[Kind, FactoryRoot]
+    debugger_archive: Callable[[], DebuggerArchive]
+    upgrade_lock: Path
     id_scope: IdScope | None = None
+    wifi_module_upgrade: WifiModuleUpgrade | None = None

@@ -306,6 +306,8 @@ class _UsbDevice:
 
     def __del__(self) -> None:
         if self._connection is not None:
+            with contextlib.suppress(OSError):
+                self._connection.ask(CLOSE)
             self._connection.close()
 
     def set_configuration(self, configuration: Any = None) -> None:
