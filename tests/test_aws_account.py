@@ -235,6 +235,14 @@ def test_endpoints_that_no_board_can_use(account: Account, address: str) -> None
             account.iot_endpoint()
 
 
+@pytest.mark.parametrize("label", ["a1gqt8sttiign3", "a1gqt8sttiign3-ats"])
+def test_the_vendors_account_is_nobodys_own(account: Account, label: str) -> None:
+    with Stubber(account.client("iot")) as stub:
+        stub.add_response("describe_endpoint", {"endpointAddress": f"{label}.iot.us-east-2.amazonaws.com"})
+        with pytest.raises(CloudError, match="sandbox"):
+            account.iot_endpoint()
+
+
 @pytest.mark.parametrize(
     "code, kind, words",
     [

@@ -47,6 +47,8 @@ class ProvisioningFirmware(ImageInFlash):
         """
         super().__init__(target, load, name)
         self._is_there = is_there
+        if is_there:
+            self.forced_by = frozenset()
 
     def prepare(self) -> None:
         super().prepare()

@@ -25,6 +25,7 @@ from botocore.config import Config
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
+from iotprovision.cloud.aws import sandbox
 from iotprovision.cloud.aws.faults import ABSENT, code, explain
 from iotprovision.errors import CloudError, UsageError
 
@@ -101,7 +102,8 @@ class Account:
     def iot_endpoint(self) -> str:
         """The host name that devices connect to (the ATS endpoint), without a port.
 
-        :raises CloudError: the account has no usable endpoint, or its name does not fit in the Wi-Fi module
+        :raises CloudError: the account has no usable endpoint, or its name does not fit in the Wi-Fi module, or it is
+            the account of the kits' vendor
         """
         address = str(self.call("iot", "DescribeEndpoint", endpointType="iot:Data-ATS")["endpointAddress"])
         # AWS answers a host alone; a local cloud adds the port of its HTTP interface, which is not for devices.
@@ -113,6 +115,13 @@ class Account:
                 "The account's device endpoint does not fit in the Wi-Fi module",
                 f"{host} has {len(host)} characters, the board reads at most {LONGEST_ENDPOINT}.",
                 "a region with a shorter name",
+            )
+        # The first label is the account's own, with -ats behind it in the name that is asked for.
+        if host.split(".")[0].removesuffix("-ats") == sandbox.ENDPOINT.split(".", maxsplit=1)[0]:
+            raise CloudError(
+                f"The profile {self.profile!r} leads to the sandbox account of the kits' vendor",
+                "Devices of your own belong in an account of your own.",
+                "name the profile of your account with -a, or use the sandbox with -m sandbox",
             )
         return host
 

@@ -1,0 +1,351 @@
+"""Mistakes that tools of this kind make and no other file has a test for; docs/weaknesses.md lists them all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from firmware_images import hex_image, image_path
+from kit_contents import read_client_store
+from running import kit_folder, meters, run_command, run_tool
+from serial_peer import MemoryPort
+from simulated import kits_on_the_bus
+
+from iotprovision.actions.identity import Chip, OwnIdentity
+from iotprovision.actions.provision import DeviceCertificate, WifiModuleCredentials
+from iotprovision.chips.ecc608 import coordinates
+from iotprovision.chips.winc_flash import CLIENT_AREA
+from iotprovision.cloud.aws.account import Account
+from iotprovision.cloud.aws.jitr_template import template
+from iotprovision.errors import ExitCode, SerialLinkError
+from iotprovision.kit.detection import FoundKit
+from iotprovision.kit.target import Target
+from iotprovision.pki.authority import Authority
+from iotprovision.pki.device_files import DeviceFiles
+from iotprovision.pki.names import Names
+from iotprovision.simulator.ecc608 import Ecc608
+from iotprovision.simulator.host import KitProcess, start_kits
+from iotprovision.simulator.kinds import SimulatedKitName
+from iotprovision.simulator.local_cloud import LocalCloud
+from iotprovision.simulator.modelled_uart import ModelledUart
+from iotprovision.simulator.provisioning_firmware import ProvisioningFirmware
+from iotprovision.simulator.winc1510 import Winc1510
+from iotprovision.store import Store
+from iotprovision.wire.provisioning import ProvisioningLink
+
+JOB = ("--simulate", "-c", "aws", "-m", "jitr", "--json")
+NETWORK = ("-ssid", "lab", "-psk", "correct horse")
+MCU_METERS = ("target_flash_erases", "target_flash_page_writes")
+WINC_METERS = ("winc_sector_erases", "winc_page_writes")
+
+
+@pytest.fixture(scope="module")
+def provisioned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A kit that works and its store; to be copied, not touched."""
+    home = tmp_path_factory.mktemp("home")
+    outcome = run_tool(home, *JOB)
+    assert outcome.code == 0, outcome.err
+    return home
+
+
+@pytest.fixture
+def home(provisioned: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(provisioned, tmp_path / "home"))
+
+
+@contextmanager
+def served(home: Path) -> Iterator[KitProcess]:
+    with start_kits([SimulatedKitName.parse("avr-iot-wa")], home / "simulator") as kits:
+        yield kits
+
+
+def store(home: Path) -> Path:
+    return home / "simulator" / "certificates"
+
+
+def kit_files(home: Path) -> Path:
+    (file,) = store(home).glob("*/device.crt")
+    return file.parent
+
+
+def content(home: Path, name: str) -> bytes:
+    return (kit_folder(home) / name).read_bytes()
+
+
+def steps(document: Any) -> dict[str, Any]:
+    return {step["title"]: step for step in document["steps"]}
+
+
+# --- what a run may destroy
+
+
+@pytest.mark.parametrize("action", ["none", "certs", "links"])
+def test_actions_that_do_not_need_the_mcu_leave_it_alone(action: str, home: Path) -> None:
+    flash = bytearray(content(home, "flash.bin"))
+    flash[0xBF00:0xBF08] = b"my own\0\0"
+    (kit_folder(home) / "flash.bin").write_bytes(flash)
+    board = bytearray(content(home, "board-config.bin"))
+    board[0xC0C] = 0x20  # so that there is a link to write
+    (kit_folder(home) / "board-config.bin").write_bytes(board)
+    before = meters(home)
+    outcome = run_tool(home, *JOB, action)
+    assert outcome.code == 0, outcome.err
+    after = meters(home)
+    for name in (*MCU_METERS, *WINC_METERS, "uart_bytes_to_kit"):
+        assert after[name] == before[name], name
+    assert content(home, "flash.bin") == flash
+    assert (after["register_writes"] > before["register_writes"]) is (action == "links")
+
+
+def test_an_application_for_another_cloud_leaves_the_wifi_module_alone(home: Path) -> None:
+    before, winc = meters(home), content(home, "winc.bin")
+    file = image_path("avr-iot-google-demo")
+    outcome = run_tool(home, "--simulate", "-c", "azure", "-app", str(file), "application", "--json")
+    assert outcome.code == 0, outcome.err
+    flash = hex_image("avr-iot-google-demo").flash
+    assert content(home, "flash.bin")[: len(flash)] == flash
+    assert content(home, "winc.bin") == winc
+    assert {name: meters(home)[name] for name in WINC_METERS} == {name: before[name] for name in WINC_METERS}
+
+
+def test_a_run_that_fails_leaves_a_kit_that_worked_working(home: Path) -> None:
+    winc, board = content(home, "winc.bin"), content(home, "board-config.bin")
+    with served(home) as kits:
+        kits.faults(secure_element_refused_slots=[0])
+        assert run_tool(home, *JOB, "--fdev").code == ExitCode.CHIP_REFUSED
+        kits.faults(secure_element_refused_slots=[])
+        kits.save()
+        assert content(home, "winc.bin") == winc
+        assert content(home, "board-config.bin") == board
+        outcome = run_tool(home, *JOB)
+        assert outcome.code == 0, outcome.err
+        assert steps(outcome.document)["Device certificate"]["done"] == "nothing"
+        assert [attempt["accepted"] for attempt in outcome.document["first_connection"]["attempts"]] == [True]
+
+
+class Bench:
+    """The steps of a provisioner on the modelled firmware and its chips, with a cable that can be pulled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.secure_element, self.wifi_module = Ecc608(), Winc1510()
+        uart = ModelledUart(ProvisioningFirmware(self.secure_element, self.wifi_module))
+        self.pulled_at = b"never"
+
+        def answer(sent: bytes) -> bytes:
+            if sent.startswith(self.pulled_at):
+                uart.receive(sent)
+                raise SerialLinkError("the cable was pulled")
+            return uart.receive(sent)
+
+        self.target = Target(cast(FoundKit, None))
+        self.target.provisioning = ProvisioningLink(MemoryPort(answer).line(), (CLIENT_AREA,))
+        self.files = Store(folder).for_kit("MCHP1")
+        self.authority = Authority(Store(folder), Names())
+        self.authority.create()
+        self.identity = OwnIdentity(DeviceFiles(self.files), self.authority)
+        chip = Chip(self.target)
+        self.certificate = DeviceCertificate(self.target, chip, self.identity, self.authority, False)
+
+    def credentials(self, endpoint: str) -> WifiModuleCredentials:
+        return WifiModuleCredentials(
+            self.target, self.identity, lambda: endpoint, self.files, lambda: datetime.now(timezone.utc)
+        )
+
+
+def test_what_an_erase_destroys_is_on_the_disk_before_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "store")
+    bench.certificate.apply(lambda done, total: None)
+    bench.credentials("one.example.com").apply(lambda done, total: None)
+    before = bytes(bench.wifi_module.flash[0x5000:0x7000])
+    assert b"one.example.com" in before
+    assert not list(bench.files.folder.glob("winc-*.bin")), "an erased module needs no copy"
+
+    bench.pulled_at = b"MC+WINC+ERASE"
+    with pytest.raises(SerialLinkError):
+        bench.credentials("two.example.com").apply(lambda done, total: None)
+    assert bench.wifi_module.flash[0x5000:0x7000] != before
+    (first,) = bench.files.folder.glob("winc-*.bin")
+    assert first.read_bytes() == before
+
+    bench.pulled_at = b"never"
+    bench.credentials("two.example.com").apply(lambda done, total: None)
+    assert first.read_bytes() == before, "a later copy never replaces an earlier one"
+    assert len(list(bench.files.folder.glob("winc-*.bin"))) == 2
+
+
+# --- what is kept from earlier runs
+
+
+@pytest.mark.parametrize("option", ["--fca", "--fdev"])
+def test_what_is_made_anew_fits_together_and_reaches_the_kit(option: str, home: Path) -> None:
+    folder = kit_files(home)
+    before = {name: (store(home) / name).read_bytes() for name in ("root-ca.crt", "signer-ca.key", "signer-ca.crt")}
+    device = (folder / "device.crt").read_bytes()
+    outcome = run_tool(home, *JOB, option)
+    assert outcome.code == 0, outcome.err
+    after = {name: (store(home) / name).read_bytes() for name in before}
+    assert (folder / "device.crt").read_bytes() != device
+    if option == "--fdev":
+        assert after == before
+    else:
+        assert all(after[name] != before[name] for name in before)
+        (kept,) = store(home).glob("old-ca-*")
+        assert {name: (kept / name).read_bytes() for name in before} == before
+    chain = ["-CAfile", store(home) / "root-ca.crt", "-untrusted", store(home) / "signer-ca.crt", folder / "device.crt"]
+    subprocess.run(["openssl", "verify", "-x509_strict", *chain], check=True, capture_output=True)
+    on_the_kit = list(read_client_store(content(home, "winc.bin")).values())
+    assert [x509.load_der_x509_certificate(each) for each in on_the_kit[:2]] == [
+        x509.load_pem_x509_certificate(file.read_bytes()) for file in (folder / "device.crt", chain[3])
+    ]
+    assert outcome.document["first_connection"]["failure"] == ""
+
+
+def test_the_proof_of_an_old_registration_is_no_authority(provisioned: Path, tmp_path: Path) -> None:
+    store(tmp_path).mkdir(parents=True)
+    shutil.copy(store(provisioned) / "signer-ca-verification.crt", store(tmp_path))
+    for cloud in ("azure", "aws"):
+        outcome = run_tool(tmp_path, "--simulate", "-c", cloud, *(["-m", "jitr"] if cloud == "aws" else []), "certs")
+        assert outcome.code == 0, outcome.err
+        assert {file.name for file in store(tmp_path).glob("*.*")} >= {
+            *("root-ca.key", "root-ca.crt", "signer-ca.key", "signer-ca.csr", "signer-ca.crt"),
+        }
+    kept = x509.load_pem_x509_certificate((store(tmp_path) / "signer-ca-verification.crt").read_bytes())
+    kept.verify_directly_issued_by(x509.load_pem_x509_certificate((store(tmp_path) / "signer-ca.crt").read_bytes()))
+
+
+def test_the_mcu_is_programmed_no_more_often_than_needed(home: Path) -> None:
+    before = meters(home)["target_flash_erases"]
+    assert before == 2, "provisioning firmware and demo"
+    outcome = run_tool(home, *JOB, *NETWORK)
+    assert outcome.code == 0, outcome.err
+    assert meters(home)["target_flash_erases"] == before + 2
+    outcome = run_tool(home, *JOB, "application", *NETWORK)
+    assert outcome.code == 0, outcome.err
+    assert meters(home)["target_flash_erases"] == before + 2, "the demo is there already"
+
+
+# --- what is proved
+
+
+def test_proofs_hold_when_python_leaves_out_its_assertions(tmp_path: Path) -> None:
+    with served(tmp_path) as kits:
+        kits.faults(winc_flip_after_writes=2)
+        outcome = run_command(tmp_path, *JOB, variables={"PYTHONOPTIMIZE": "1"})
+        assert outcome.code == ExitCode.PROOF, outcome.err
+        assert kits.meters()["secure_element_locks"] == 1, "the firmware locks slot 0 when it starts, and that is all"
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_another_program_is_not_taken_for_the_provisioning_firmware(force: list[str], home: Path) -> None:
+    winc, flash = content(home, "winc.bin"), content(home, "flash.bin")
+    outcome = run_tool(home, *JOB, "provision", "--sprov", *force)
+    assert outcome.code == ExitCode.SERIAL_LINK, outcome.err
+    assert (content(home, "winc.bin"), content(home, "flash.bin")) == (winc, flash)
+
+
+def test_certificates_are_handled_without_what_the_library_gives_up(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "sn0123A1B2C3D4E5F6EE")])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        authority = Authority(Store(tmp_path / "store"), Names())
+        authority.create()
+        request = x509.CertificateSigningRequestBuilder(subject).sign(key, x509_hash())
+        certificate = authority.issue_device_certificate(request)
+        assert authority.device_certificate_is_current(certificate, coordinates(key.public_key())) is None
+        authority.verification_certificate("0123456789abcdef" * 4)
+
+
+def x509_hash() -> Any:
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    return SHA256()
+
+
+# --- accounts
+
+
+def test_everything_goes_to_the_account_that_was_named(tmp_path: Path) -> None:
+    """One action a run, so that nothing can be left from another; the default profile leads nowhere."""
+    with (
+        LocalCloud(tmp_path / "cloud") as cloud,
+        kits_on_the_bus(tmp_path / "bus"),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        keys = "region = us-east-1\naws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = example\n"
+        known = Account(endpoint_url=cloud.endpoint_url, config_file=cloud.config_file)
+        lab = cloud.config_file.read_text(encoding="utf-8").split("]", 1)[1]
+        config = tmp_path / "config"
+        config.write_text(f"[default]\n{keys}endpoint_url = http://127.0.0.1:9\n[profile lab]{lab}")
+        patch.setenv("AWS_CONFIG_FILE", str(config))
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+        for action in ("certs", "provision", "links"):
+            outcome = run_tool(tmp_path / "store", "-c", "aws", "-m", "mar", "-a", "lab", action)
+            assert outcome.code == 0, outcome.err
+        (file,) = (tmp_path / "store").glob("*/aws-thing-name.txt")
+        thing = file.read_text()
+        assert known.call("iot", "DescribeThing", thingName=thing)["thingName"] == thing
+        (principal,) = known.call("iot", "ListThingPrincipals", thingName=thing)["principals"]
+        certificate = principal.rpartition("/")[2]
+        described = known.call("iot", "DescribeCertificate", certificateId=certificate)["certificateDescription"]
+        assert described["status"] == "ACTIVE"
+
+
+def test_the_stack_asks_for_nothing_and_holds_no_password() -> None:
+    text = template()
+    assert "Parameters" not in json.loads(text)
+    assert "password" not in text.lower()
+
+
+# --- secrets and settings
+
+
+@pytest.mark.parametrize(
+    ("lines", "word"), [("1234567\n", "7 bytes"), ("with,comma\nand more\n", "comma"), ("", "passphrase")]
+)
+def test_the_wifi_passphrase_comes_from_a_file(lines: str, word: str, home: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(lines)
+    outcome = run_tool(home, *JOB, "-ssid", "lab", "--psk-file", str(secret), "application")
+    assert outcome.code == ExitCode.USAGE
+    assert word in outcome.err
+
+
+def test_a_passphrase_that_others_can_see_is_warned_of(home: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("correct horse\nwhat stands below does not count\n")
+    warning = "can be seen by others"
+    for arguments, variables, warned in (
+        (["--psk-file", str(secret)], {}, 0),
+        ([], {"IOTPROVISION_WIFI_PSK": "correct horse"}, 0),
+        (["-psk", "correct horse"], {}, 1),
+    ):
+        outcome = run_tool(home, *JOB, "-ssid", "lab", *arguments, "application", variables=variables)
+        assert outcome.code == 0, outcome.err
+        assert outcome.err.count(warning) == warned
+        assert "correct horse" not in outcome.err + outcome.out
+        step = steps(outcome.document)["Wi-Fi network"]
+        assert "not yet connected" in step["proof"], "OK of the console is no connection"
+
+
+def test_no_file_named_by_a_variable_decides_what_code_runs(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    config = tmp_path / "logging.yaml"
+    handler = {"class": "logging.FileHandler", "filename": str(trace)}
+    config.write_text(json.dumps({"version": 1, "handlers": {"h": handler}, "root": {"handlers": ["h"]}}))
+    outcome = run_command(
+        tmp_path / "home", "--simulate", "none", variables={"MICROCHIP_PYTHONTOOLS_CONFIG": str(config)}
+    )
+    assert outcome.code == 0, outcome.err
+    assert not trace.exists()
