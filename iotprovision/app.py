@@ -15,8 +15,10 @@ from iotprovision import interrupts
 from iotprovision.actions.dbgupgrade import ACTION as DEBUGGER_UPGRADE
 from iotprovision.actions.identity import Chip
 from iotprovision.actions.kept_application import KnownImage
+from iotprovision.actions.wincupgrade import ACTION as WIFI_MODULE_UPGRADE
 from iotprovision.chips.factory_certificates import VENDOR_ROOTS
 from iotprovision.chips.id_scope import IdScope
+from iotprovision.chips.winc_image import WincImage
 from iotprovision.cloud.aws.account import Account
 from iotprovision.environment import PASSPHRASE_VARIABLE, PSK_VARIABLE, Environment
 from iotprovision.errors import ExitCode, InterruptedRunError, KitNotFoundError, ProvisioningError, UsageError
@@ -32,7 +34,7 @@ from iotprovision.pki.authority import ROOT_KEY, SIGNER_KEY, Authority
 from iotprovision.pki.names import Names
 from iotprovision.provisioners import provisioner
 from iotprovision.provisioners.plan import Plan
-from iotprovision.provisioners.work import AccountWork, Firmware, KitWork
+from iotprovision.provisioners.work import AccountWork, Firmware, KitWork, WifiModuleUpgrade
 from iotprovision.report import Reporter, open_log
 from iotprovision.steps import Record, Rules, run
 from iotprovision.store import Store
@@ -269,6 +271,7 @@ class Run:
             debugger_archive=self._debugger_archive,
             upgrade_lock=self._upgrade_lock(),
             id_scope=self._id_scope(),
+            wifi_module_upgrade=self._wifi_module_upgrade(kit) if WIFI_MODULE_UPGRADE in self._actions else None,
         )
 
     def _known_images(self, kit: FoundKit) -> list[KnownImage]:
@@ -287,6 +290,14 @@ class Run:
         if file is not None:
             known.insert(0, KnownImage(file.name, lambda: HexImage.load(file, kit.mcu), is_application=True))
         return known
+
+    def _wifi_module_upgrade(self, kit: FoundKit) -> WifiModuleUpgrade:
+        """Firmware of the user's own for the Wi-Fi module, or the newest of the vendor."""
+        bridge, file = self._firmware(kit, WIFI_MODULE_UPGRADE, None), self._options.wifi_module_firmware
+        if file is not None:
+            return WifiModuleUpgrade(bridge, lambda: WincImage.load(file))
+        cache, image = self._cache(), kit.kit.image("wifi-module-firmware")
+        return WifiModuleUpgrade(bridge, lambda: WincImage.load(cache.path(image)))
 
     def _application(self, kit: FoundKit) -> Firmware:
         """The user's own, or the demo of the cloud.
@@ -331,7 +342,7 @@ class Run:
 
     def _forced(self) -> frozenset[str]:
         options = self._options
-        given = {"force": options.force, "fdev": options.fdev, "fca": options.fca, "faws": options.faws}
+        given = {name: getattr(options, name) for name in ("force", "fdev", "fca", "faws", "fwinc")}
         return frozenset(name for name, is_given in given.items() if is_given)
 
     def _execute(self, plan: Plan, account: AccountWork) -> None:

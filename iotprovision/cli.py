@@ -281,9 +281,7 @@ def _settle_actions(options: argparse.Namespace) -> None:
     if options.wincupgrade or options.fwinc:
         options.actions = sorted({*options.actions, "wincupgrade"} - {"none"}, key=ACTIONS.index)
     if options.wifi_module_firmware is not None and "wincupgrade" not in options.actions:
-        raise UsageError(
-            "Firmware for the Wi-Fi module was given, and its upgrade was not asked for.", hint="Add -w."
-        )
+        raise UsageError("Firmware for the Wi-Fi module was given, and its upgrade was not asked for.", hint="Add -w.")
     if (options.wifi_psk or options.psk_file) and options.wifi_ssid is None:
         raise UsageError("A Wi-Fi passphrase was given without a network.", hint="Name the network with -ssid.")
     if options.wifi_ssid is not None and "application" not in options.actions:

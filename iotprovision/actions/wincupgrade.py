@@ -38,7 +38,8 @@ class BridgeFirmware(ImageInFlash):
 
     title = "Bridge to the Wi-Fi module"
     action = ACTION
-    forcible = False
+    # The image is compared in any case; to write it once more would prove nothing about the module.
+    forced_by: frozenset[str] = frozenset()
 
     def prepare(self) -> None:
         super().prepare()
@@ -73,9 +74,9 @@ class WifiModuleFirmware(Step):
 
     title = "Firmware of the Wi-Fi module"
     action = ACTION
-    proof = "every sector compared with the image; the module started and told its version"
+    proof = "boot sector and control section compared; the module started and told its version"
     would = "save what differs, erase and write it"
-    forcible = True
+    forced_by = frozenset({"force", "fwinc"})
 
     def __init__(
         self,
@@ -105,6 +106,8 @@ class WifiModuleFirmware(Step):
     def check(self, progress: Progress) -> Finding:
         wanted = self._image.version.firmware
         self._read(self._image.sectors() if self._thorough else COMMIT_SECTORS, progress)
+        if len(self._content) == len(self._image.sectors()):
+            self.proof = "every sector compared with the image; the module started and told its version"
         differ = self._different()
         found = control_section_version(self._content[COMMIT_SECTOR])
         if found is None:

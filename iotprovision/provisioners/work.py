@@ -13,6 +13,7 @@ from iotprovision.actions.kept_application import KnownImage
 from iotprovision.chips.ecc608 import Kind
 from iotprovision.chips.factory_certificates import FactoryRoot
 from iotprovision.chips.id_scope import IdScope
+from iotprovision.chips.winc_image import WincImage
 from iotprovision.cloud.aws.account import Account
 from iotprovision.firmware.debugger_archive import DebuggerArchive
 from iotprovision.firmware.hex_image import HexImage
