@@ -1,0 +1,25 @@
+"""Multi-account registration on the emulated kit: the vendor's provisioning firmware and demo really run."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from running import run_command
+
+pytestmark = [
+    pytest.mark.emulated,
+    pytest.mark.skipif(
+        importlib.util.find_spec("yasimavr") is None, reason="yasimavr is not installed (emulator extra)"
+    ),
+]
+
+MAR = ("--simulate", "avr-iot-wg@emulated", "-c", "aws", "-m", "mar", "--json")
+
+
+def test_mar_on_the_vendors_firmware(tmp_path: Path) -> None:
+    first = run_command(tmp_path, *MAR)
+    assert first.code == 0, first.err
+    assert [attempt["accepted"] for attempt in first.document["first_connection"]["attempts"]] == [True]
+    second = run_command(tmp_path, *MAR, "--verify")
+    assert second.code == 0, second.err
+    assert second.document["account"]["writes"] == []
