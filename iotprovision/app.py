@@ -342,7 +342,13 @@ class Run:
 
     def _forced(self) -> frozenset[str]:
         options = self._options
-        given = {name: getattr(options, name) for name in ("force", "fdev", "fca", "faws", "fwinc")}
+        given = {
+            "force": options.force,
+            "fdev": options.fdev,
+            "fca": options.fca,
+            "faws": options.faws,
+            "fwinc": options.fwinc,
+        }
         return frozenset(name for name, is_given in given.items() if is_given)
 
     def _execute(self, plan: Plan, account: AccountWork) -> None:
