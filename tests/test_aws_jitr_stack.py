@@ -277,6 +277,36 @@ def test_a_stack_of_someone_else_is_not_touched(account: Account) -> None:
     assert [call.operation for call in account.writes] == ["CreateStack"]  # the one above
 
 
+def test_functions_with_a_similar_name_are_not_touched(account: Account) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("index.py", "def handler(event, context):\n    return 'mine'\n")
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    role = account.call("iam", "CreateRole", RoleName="mine", AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    names = [f"my-{FUNCTION}", f"{FUNCTION}-2", f"{STACK}-{FUNCTION}"]
+    client = account.client("lambda")
+    for name in names:
+        client.create_function(
+            FunctionName=name,
+            Runtime="python3.12",
+            Role=role,
+            Handler="index.handler",
+            Code={"ZipFile": packed.getvalue()},
+        )
+
+    def looks() -> list[tuple[str, str, str]]:
+        found = [client.get_function(FunctionName=name)["Configuration"] for name in names]
+        return [(each["CodeSha256"], each["LastModified"], each["Role"]) for each in found]
+
+    before = looks()
+    JitrStack(account).apply()
+    JitrStack(account).apply(anew=True)
+    assert looks() == before
+    for name in names:
+        client.delete_function(FunctionName=name)
+
+
 def test_two_runs_at_the_same_time(cloud: LocalCloud, account: Account) -> None:
     stacks = [JitrStack(open_account(cloud)) for _ in range(3)]
     with ThreadPoolExecutor() as pool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from firmware_images import hex_image, image_path
@@ -271,6 +272,20 @@ def x509_hash() -> Any:
     from cryptography.hazmat.primitives.hashes import SHA256
 
     return SHA256()
+
+
+def test_an_erased_slot_holds_nothing(tmp_path: Path) -> None:
+    assert run_tool(tmp_path, "--simulate", "-c", "azure", "certs", "links").code == 0
+    file = kit_folder(tmp_path) / "ecc608.yaml"
+    element = yaml.safe_load(file.read_text())
+    element["slots"][8] = "ff" * 416
+    file.write_text(yaml.safe_dump(element))
+    outcome = run_tool(tmp_path, "--simulate", "-c", "azure", "provision", "--id-scope", "0ne00AbCd12", "--json")
+    assert outcome.code == 0, outcome.err
+    (step,) = [step for title, step in steps(outcome.document).items() if "slot 8" in title.lower()]
+    assert step["found"] == "nothing"
+    slot = bytes.fromhex(yaml.safe_load(file.read_text())["slots"][8])
+    assert slot == b"0ne00AbCd12\0".ljust(416, b"\xff")
 
 
 # --- accounts
