@@ -206,25 +206,26 @@ DEMO_LINES = (
 )
 
 
-def demo_board(endpoint: bytes, thing_name: bytes) -> Board:
-    board = board_with(flash_of("avr-iot-aws-demo"))
+def demo_board(endpoint: bytes, thing_name: bytes, image: str = "avr-iot-aws-demo") -> Board:
+    board = board_with(flash_of(image))
     board.wifi_module.flash[0x6E00 : 0x6E00 + len(endpoint)] = endpoint
     board.wifi_module.flash[0x6F00 : 0x6F00 + len(thing_name)] = thing_name
     return board
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "thing_name", "lines"),
+    ("image", "endpoint", "thing_name", "lines"),
     [
-        (ENDPOINT, THING_NAME, DEMO_LINES),
-        (b"", b"", (b"thing\r\n",)),
-        (ENDPOINT, b"my-thing\0", (b"thing\r\n",)),
-        (b"e" * 60, b"my-thing".ljust(41, b"\0"), (b"thing\r\n",)),
+        ("avr-iot-aws-demo", ENDPOINT, THING_NAME, DEMO_LINES),
+        ("avr-iot-aws-demo", b"", b"", (b"thing\r\n",)),
+        ("avr-iot-aws-demo", ENDPOINT, b"my-thing\0", (b"thing\r\n",)),
+        ("avr-iot-aws-demo", b"e" * 60, b"my-thing".ljust(41, b"\0"), (b"thing\r\n",)),
+        ("avr-iot-google-demo", b"", b"", (*DEMO_LINES, b"key\r\n")),
     ],
-    ids=["provisioned", "blank", "short thing name", "padded thing name"],
+    ids=["provisioned", "blank", "short thing name", "padded thing name", "Google"],
 )
-def test_modelled_demo_says_what_the_real_demo_says(endpoint, thing_name, lines):
-    real, model = RealFirmware(demo_board(endpoint, thing_name)), Model(demo_board(endpoint, thing_name))
+def test_modelled_demo_says_what_the_real_demo_says(image, endpoint, thing_name, lines):
+    real, model = (kind(demo_board(endpoint, thing_name, image)) for kind in (RealFirmware, Model))
     assert real.run(DEMO_START_TIME) == model.start()
     assert real.simulation.baud_rate == 9600
     for line in lines:

@@ -104,6 +104,13 @@ def test_help_says_it_too(capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
     assert "August 2023" in " ".join(capsys.readouterr().out.split())
 
 
+def test_wifi_is_set_through_the_demo(done: Done) -> None:
+    outcome = run_tool(done.home, *JOB, "application", "-ssid", "lab", "-psk", "correct horse", "--json")
+    assert outcome.code == 0, outcome.err
+    (step,) = (step for step in outcome.document["steps"] if step["title"] == "Wi-Fi network")
+    assert step["done"] == "sent 'lab'"
+
+
 def test_proof_of_the_whole(done: Done) -> None:
     outcome = run_tool(done.home, *JOB, "--verify", "--json")
     assert outcome.code == 0, outcome.err

@@ -1,4 +1,4 @@
-"""The AWS demo 4.1.2 of the AVR-IoT kits, modelled: what it logs at its start, and its command line.
+"""The AWS demo 4.1.2 and the Google demo 4.0.0 of the AVR-IoT kits, modelled: the log of the start, the command line.
 
 There is no network: Wi-Fi credentials are taken as the demo takes them, into RAM, and nothing connects.
 """
@@ -8,7 +8,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from iotprovision.chips.ecc608 import DEVICE_KEY_SLOT, public_key_from_coordinates
 from iotprovision.chips.winc_flash import ENDPOINT, THING_NAME
+from iotprovision.errors import ProofError
 from iotprovision.simulator.chip_drivers import ChipHangsError, DriverError, SecureElementDriver, WifiModuleDriver
 from iotprovision.simulator.ecc608 import Ecc608
 from iotprovision.simulator.winc1510 import Winc1510
@@ -32,7 +36,7 @@ END_OF_TRANSMISSION = b"\x04"
 _RULE = b"-" * 44 + b"\r\n"
 COMMAND_LIST = (
     _RULE
-    + b"Unknown command. List of available commands:\r\nreset\r\ndevice\r\nthing\r\nreconnect\r\nversion\r\n"
+    + b"Unknown command. List of available commands:\r\nreset\r\ndevice\r\n%s\r\nreconnect\r\nversion\r\n"
     + b"cli_version\r\nwifi <ssid>[,<pass>,[authType]]\r\ndebug\r\n"
     + _RULE
     + END_OF_TRANSMISSION
@@ -88,9 +92,12 @@ class _ResetRequestedError(Exception):
 
 
 class DemoFirmware:
-    """The demo on one MCU; ``credentials`` is what ``wifi`` set since the last reset."""
+    """The AWS demo on one MCU; ``credentials`` is what ``wifi`` set since the last reset."""
 
     baud_rate = BAUD_RATE
+    firmware_version = FIRMWARE_VERSION
+    command_line_version = COMMAND_LINE_VERSION
+    own_command = b"thing"
 
     def __init__(self, secure_element: Ecc608, wifi_module: Winc1510) -> None:
         self._secure_element = SecureElementDriver(secure_element)
@@ -196,12 +203,17 @@ class DemoFirmware:
         if name == b"wifi":
             return self._set_wifi(argument)
         texts = {
-            b"version": b"v" + FIRMWARE_VERSION.encode(),
-            b"cli_version": b"v" + COMMAND_LINE_VERSION.encode(),
-            b"thing": self._thing_name,
+            b"version": b"v" + self.firmware_version.encode(),
+            b"cli_version": b"v" + self.command_line_version.encode(),
+            self.own_command: self._own_answer(),
             b"device": self._device or b"Unknown.",
         }
-        return texts[name] + b"\r\n" + END_OF_TRANSMISSION if name in texts else COMMAND_LIST
+        if name not in texts:
+            return COMMAND_LIST % self.own_command
+        return texts[name] + b"\r\n" + END_OF_TRANSMISSION
+
+    def _own_answer(self) -> bytes:
+        return self._thing_name
 
     @staticmethod
     def _set_debug_level(argument: bytes) -> bytes:
@@ -215,3 +227,23 @@ class DemoFirmware:
             return WIFI_USAGE
         self.credentials = credentials
         return b"OK\r\n" + END_OF_TRANSMISSION
+
+
+class GoogleDemoFirmware(DemoFirmware):
+    """The Google demo: it logs nothing at its start, and tells its public key instead of a thing name."""
+
+    firmware_version = "4.0.0"
+    command_line_version = "3.0.1"
+    own_command = b"key"
+
+    def _read_names(self) -> list[bytes]:
+        return []
+
+    def _own_answer(self) -> bytes:
+        """The public key as PEM, whose last line end is that of the answer."""
+        try:
+            key = public_key_from_coordinates(self._secure_element.public_key(DEVICE_KEY_SLOT))
+        except (DriverError, ProofError):
+            return b"Error getting key."
+        pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        return pem.strip().replace(b"\n", b"\r\n")

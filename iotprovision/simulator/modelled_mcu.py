@@ -9,7 +9,7 @@ from typing import Protocol
 
 from iotprovision.simulator.board import Board
 from iotprovision.simulator.bridge_firmware import BridgeFirmware
-from iotprovision.simulator.demo_firmware import DemoFirmware
+from iotprovision.simulator.demo_firmware import DemoFirmware, GoogleDemoFirmware
 from iotprovision.simulator.ecc608 import Ecc608
 from iotprovision.simulator.provisioning_firmware import ProvisioningFirmware
 from iotprovision.simulator.winc1510 import Winc1510
@@ -34,12 +34,14 @@ FINGERPRINTS = {
     "avr-iot-provisioning": "17727394d7a523a128738daeb0ef5512e2381d6fdadf117e2e6920fcdca230b5",
     "avr-iot-winc-upgrade": "437cc4c13e758393febb6d9cd94a8e4a4777f9d66743b20fb42c80d3fdce683c",
     "avr-iot-aws-demo": "55788b5f0dfa7ba27b656f266188ecdb62aad04063ccb99c6dfd09e08f9ae4b9",
+    "avr-iot-google-demo": "f9df89f5ad4f2f28bf3bf872dfdf0e1aa6e23691429b4d40ec161d72b3808aba",
 }
 # The others are recognised and stay silent.
 MODELS: dict[str, Callable[[Ecc608, Winc1510], Firmware]] = {
     "avr-iot-provisioning": ProvisioningFirmware,
     "avr-iot-winc-upgrade": BridgeFirmware,
     "avr-iot-aws-demo": DemoFirmware,
+    "avr-iot-google-demo": GoogleDemoFirmware,
 }
 
 
