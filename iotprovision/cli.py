@@ -118,8 +118,8 @@ def _add_known_options(parser: argparse.ArgumentParser) -> None:
         "-f",
         "--force",
         action="store_true",
-        help="provision even where it is already done: new device certificate, everything on the kit written again; "
-        "the CA is kept",
+        help="provision even where it is already done: new device certificate, everything on the kit written again, "
+        "what somebody else changed in the account overwritten; the CA is kept",
     )
     parser.add_argument(
         "-app",

@@ -13,6 +13,7 @@ import pytest
 from certificate_chain import Signer, id_of, new_key, thing_of
 
 from iotprovision.cloud.aws.account import Account
+from iotprovision.cloud.aws.device_policy import DevicePolicy
 from iotprovision.cloud.aws.device_registration import DeviceRegistration
 from iotprovision.cloud.aws.jitr_stack import JitrStack
 from iotprovision.cloud.aws.jitr_template import FUNCTION, RULE, STACK
@@ -24,29 +25,71 @@ PAGE = (Path(__file__).parent.parent / "docs" / "aws-setup.md").read_text(encodi
 NO_OPERATION = {"iam:PassRole", "cloudformation:TagResource"}
 
 
-def policy() -> str:
-    (text,) = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
-    return text.replace("REGION", "us-east-1").replace("ACCOUNT", "111122223333")
+def policy(method: str) -> str:
+    _, _, section = PAGE.partition(f"## The least rights of the profile for `{method}`\n")
+    (text,) = re.findall(r"```json\n(.*?)```", section.partition("\n## ")[0], re.DOTALL)
+    return str(text).replace("REGION", "us-east-1").replace("ACCOUNT", "111122223333")
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    with LocalCloud(tmp_path_factory.mktemp("cloud")) as cloud:
-        yield Account(endpoint_url=cloud.endpoint_url, config_file=cloud.config_file)
-
-
-def test_the_rights_are_enough(root: Account, tmp_path: Path) -> None:
-    root.call("iam", "CreateUser", UserName="work")
-    root.call("iam", "PutUserPolicy", UserName="work", PolicyName="iotprovision", PolicyDocument=policy())
-    key = root.call("iam", "CreateAccessKey", UserName="work")["AccessKey"]
-    file = tmp_path / "config"
+def user(root: Account, folder: Path, method: str) -> Account:
+    """The account as a profile sees it that has just the rights on the page."""
+    root.call("iam", "CreateUser", UserName=method)
+    root.call("iam", "PutUserPolicy", UserName=method, PolicyName="iotprovision", PolicyDocument=policy(method))
+    key = root.call("iam", "CreateAccessKey", UserName=method)["AccessKey"]
+    file = folder / "config"
     file.write_text(
         "[profile work]\nregion=us-east-1\n"
         f"aws_access_key_id={key['AccessKeyId']}\naws_secret_access_key={key['SecretAccessKey']}\n"
     )
-    account = Account("work", endpoint_url=root.endpoint_url, config_file=file)
+    return Account("work", endpoint_url=root.endpoint_url, config_file=file)
+
+
+def try_policy(root: Account, account: Account) -> None:
+    """All that a run does with the policy of the devices."""
+    name, wide = "iotprovision-device-v1", {"Effect": "Allow", "Action": "iot:*", "Resource": "*"}
+    DevicePolicy(account).apply()
+    for _ in range(4):
+        root.call(
+            "iot",
+            "CreatePolicyVersion",
+            policyName=name,
+            policyDocument=json.dumps({"Version": "2012-10-17", "Statement": [wide]}),
+            setAsDefault=True,
+        )
+    DevicePolicy(account).apply()  # deletes a version and makes one
+    assert DevicePolicy(account).state().in_place
+    for version in root.call("iot", "ListPolicyVersions", policyName=name)["policyVersions"]:
+        if not version["isDefaultVersion"]:
+            root.call("iot", "DeletePolicyVersion", policyName=name, policyVersionId=version["versionId"])
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[Account]:
+    with LocalCloud(tmp_path / "cloud") as cloud:
+        yield Account(endpoint_url=cloud.endpoint_url, config_file=cloud.config_file)
+
+
+def test_the_rights_for_mar_are_enough(root: Account, tmp_path: Path) -> None:
+    account = user(root, tmp_path, "mar")
     account.identity()
     account.iot_endpoint()
+    try_policy(root, account)
+    key, signer = new_key().public_key(), Signer()
+    old, new = (DeviceRegistration(account, signer.issue(key), thing_of(key)) for _ in range(2))
+    old.register()
+    root.call("iot", "UpdateCertificate", certificateId=old.certificate_id, newStatus="INACTIVE")
+    old.register()
+    assert old.state().in_place
+    new.register()
+    assert new.detach_earlier() == [old.certificate_id]
+    assert new.state().in_place
+
+
+def test_the_rights_for_jitr_are_enough(root: Account, tmp_path: Path) -> None:
+    account = user(root, tmp_path, "jitr")
+    account.identity()
+    account.iot_endpoint()
+    try_policy(root, account)
     stack, signer = JitrStack(account), Signer()
     stack.apply()
     assert stack.state().in_place
@@ -71,9 +114,10 @@ def template_of(account: Account) -> dict[str, Any]:
     return body
 
 
-def test_every_right_exists() -> None:
+@pytest.mark.parametrize("method", ["mar", "jitr"])
+def test_every_right_exists(method: str) -> None:
     session = boto3.Session(region_name="us-east-1")
-    for statement in json.loads(policy())["Statement"]:
+    for statement in json.loads(policy(method))["Statement"]:
         actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
         for service, _, operation in (action.partition(":") for action in actions):
             operations = session.client(service).meta.service_model.operation_names

@@ -122,7 +122,11 @@ def _template() -> dict[str, Any]:
 
 
 def _rights() -> list[dict[str, Any]]:
-    """Certificates and things cannot be named before their devices connect; all else is named."""
+    """Certificates and things cannot be named before their devices connect; all else is named.
+
+    AWS knows no resource for iot:AttachThingPrincipal (service authorization reference of AWS IoT): a statement that
+    names one would allow nothing.
+    """
     from iotprovision.cloud.aws.jitr_lambda import POLICY
 
     log = f"arn:${{AWS::Partition}}:logs:${{AWS::Region}}:${{AWS::AccountId}}:log-group:/aws/lambda/{FUNCTION}"
@@ -131,7 +135,7 @@ def _rights() -> list[dict[str, Any]]:
     return [
         _allow(["iot:DescribeCertificate", "iot:UpdateCertificate"], certificates),
         _allow(["iot:CreateThing"], things),
-        _allow(["iot:AttachThingPrincipal"], things, certificates),
+        _allow(["iot:AttachThingPrincipal"], "*"),
         _allow(["iot:CreatePolicy", "iot:GetPolicy"], policy),
         _allow(["iot:AttachPolicy"], certificates),
         _allow(["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"], log, f"{log}:*"),
