@@ -97,6 +97,7 @@ class Run:
         self._resources = resources
         self._actions = set(options.actions)
         self._archive: DebuggerArchive | None = None
+        self._debugger_is_written = False
         self._bench = self._simulated_bench() if options.simulate else None
         folder = environment.store_folder
         self._store = Store(folder / SIMULATOR_FOLDER / SIMULATED_STORE if self._bench else folder)
@@ -191,6 +192,7 @@ class Run:
         self._reporter.step_begins(title)
         progress = functools.partial(self._reporter.progress, title)
         serial_number = finish_upgrade(archive, self._upgrade_lock(), progress)
+        self._debugger_is_written = True
         self._reporter.notice(f"The kit {serial_number} is back")
 
     def _debugger_archive(self) -> DebuggerArchive:
@@ -270,6 +272,7 @@ class Run:
             factory_roots=self._bench.factory_roots() if self._bench else VENDOR_ROOTS,
             debugger_archive=self._debugger_archive,
             upgrade_lock=self._upgrade_lock(),
+            debugger_is_written=self._debugger_is_written,
             id_scope=self._id_scope(),
             wifi_module_upgrade=self._wifi_module_upgrade(kit) if WIFI_MODULE_UPGRADE in self._actions else None,
         )

@@ -18,6 +18,7 @@ class DebuggerFirmware(Step):
 
     :param load: reads and judges the archive; called before anything on the kit is changed
     :param lock_file: held while a debugger is in boot mode
+    :param is_written: this run has put the archive into the debugger already, because it was in boot mode
     :param ask_again: do not rely on what the debugger said when it was found
     """
 
@@ -25,17 +26,22 @@ class DebuggerFirmware(Step):
     action = ACTION
     proof = "the debugger says its version"
     would = "write it, by way of the debugger's boot mode"
-    forced_by = frozenset({"force"})
 
     def __init__(
-        self, target: Target, load: Callable[[], DebuggerArchive], lock_file: Path, ask_again: bool = False
+        self,
+        target: Target,
+        load: Callable[[], DebuggerArchive],
+        lock_file: Path,
+        is_written: bool = False,
+        ask_again: bool = False,
     ) -> None:
         self._target = target
         self._load = load
         self._lock_file = lock_file
         self._ask_again = ask_again
         self._archive: DebuggerArchive | None = None
-        self._written = False
+        self._written = is_written
+        self.forced_by = frozenset() if is_written else frozenset({"force"})
 
     def prepare(self) -> None:
         self._archive = self._load()

@@ -76,7 +76,9 @@ class Plan:
         steps: list[Step] = []
         if DEBUGGER_UPGRADE in self._actions:
             # First of all on the kit: it restarts the MCU, and all that follows goes through the debugger.
-            steps.append(DebuggerFirmware(work.target, work.debugger_archive, work.upgrade_lock))
+            steps.append(
+                DebuggerFirmware(work.target, work.debugger_archive, work.upgrade_lock, work.debugger_is_written)
+            )
         if NEEDS_MCU & set(self._actions):
             self.kept = ApplicationKept(work.target, work.kit, work.known_images, work.files, work.clock)
             steps.append(self.kept)

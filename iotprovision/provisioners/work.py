@@ -90,6 +90,7 @@ class KitWork:
     :param factory_roots: what the factory certificates of secure elements must come from
     :param debugger_archive: reads and judges the firmware for the debugger
     :param upgrade_lock: file that is locked while a debugger is in boot mode
+    :param debugger_is_written: that firmware was put into the debugger before the kit could be found
     :param id_scope: of the Azure Device Provisioning Service; None leaves the secure element's slot alone
     :param wifi_module_upgrade: needed by the action wincupgrade only
     """
@@ -109,5 +110,6 @@ class KitWork:
     factory_roots: Mapping[Kind, FactoryRoot]
     debugger_archive: Callable[[], DebuggerArchive]
     upgrade_lock: Path
+    debugger_is_written: bool
     id_scope: IdScope | None = None
     wifi_module_upgrade: WifiModuleUpgrade | None = None
