@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -135,19 +136,24 @@ def test_a_run_that_fails_leaves_a_kit_that_worked_working(home: Path) -> None:
         assert [attempt["accepted"] for attempt in outcome.document["first_connection"]["attempts"]] == [True]
 
 
+def pull_the_cable() -> None:
+    raise SerialLinkError("the cable was pulled")
+
+
 class Bench:
-    """The steps of a provisioner on the modelled firmware and its chips, with a cable that can be pulled."""
+    """The steps of a provisioner on the modelled firmware and its chips, where something can happen at a command."""
 
     def __init__(self, folder: Path) -> None:
         self.secure_element, self.wifi_module = Ecc608(), Winc1510()
         uart = ModelledUart(ProvisioningFirmware(self.secure_element, self.wifi_module))
-        self.pulled_at = b"never"
+        self.happens_at = b"never"
+        self.happens: Callable[[], None] = pull_the_cable
 
         def answer(sent: bytes) -> bytes:
-            if sent.startswith(self.pulled_at):
-                uart.receive(sent)
-                raise SerialLinkError("the cable was pulled")
-            return uart.receive(sent)
+            answered = uart.receive(sent)
+            if sent.startswith(self.happens_at):
+                self.happens()
+            return answered
 
         self.target = Target(cast(FoundKit, None))
         self.target.provisioning = ProvisioningLink(MemoryPort(answer).line(), (CLIENT_AREA,))
@@ -172,17 +178,27 @@ def test_what_an_erase_destroys_is_on_the_disk_before_it(tmp_path: Path) -> None
     assert b"one.example.com" in before
     assert not list(bench.files.folder.glob("winc-*.bin")), "an erased module needs no copy"
 
-    bench.pulled_at = b"MC+WINC+ERASE"
+    bench.happens_at = b"MC+WINC+ERASE"
     with pytest.raises(SerialLinkError):
         bench.credentials("two.example.com").apply(lambda done, total: None)
     assert bench.wifi_module.flash[0x5000:0x7000] != before
     (first,) = bench.files.folder.glob("winc-*.bin")
     assert first.read_bytes() == before
 
-    bench.pulled_at = b"never"
+    bench.happens_at = b"never"
     bench.credentials("two.example.com").apply(lambda done, total: None)
     assert first.read_bytes() == before, "a later copy never replaces an earlier one"
     assert len(list(bench.files.folder.glob("winc-*.bin"))) == 2
+
+
+def test_ctrl_c_after_an_erase_waits_until_all_is_written(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "store")
+    bench.certificate.apply(lambda done, total: None)
+    step = bench.credentials("one.example.com")
+    bench.happens_at, bench.happens = b"MC+WINC+ERASE", lambda: signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        step.apply(lambda done, total: None)
+    assert step.check(lambda done, total: None).in_place
 
 
 # --- what is kept from earlier runs
@@ -315,6 +331,42 @@ def test_everything_goes_to_the_account_that_was_named(tmp_path: Path) -> None:
         certificate = principal.rpartition("/")[2]
         described = known.call("iot", "DescribeCertificate", certificateId=certificate)["certificateDescription"]
         assert described["status"] == "ACTIVE"
+
+
+def test_a_registration_that_failed_is_made_up_for_and_the_kit_stays_as_it_is(tmp_path: Path) -> None:
+    """The profile may do everything but register; what nobody can know before it is tried."""
+    with (
+        LocalCloud(tmp_path / "cloud") as cloud,
+        kits_on_the_bus(tmp_path / "bus") as kits,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        owner = Account(endpoint_url=cloud.endpoint_url, config_file=cloud.config_file)
+        lab = cloud.config_file.read_text(encoding="utf-8").split("]", 1)[1]
+        allowed = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+        denied = {"Effect": "Deny", "Action": "iot:RegisterCertificateWithoutCA", "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [allowed, denied]})
+        owner.call("iam", "CreateUser", UserName="helper")
+        owner.call("iam", "PutUserPolicy", UserName="helper", PolicyName="most", PolicyDocument=document)
+        key = owner.call("iam", "CreateAccessKey", UserName="helper")["AccessKey"]
+        config = tmp_path / "config"
+        config.write_text(
+            f"[default]{lab}\n[profile helper]\nregion = us-east-1\nendpoint_url = {cloud.endpoint_url}\n"
+            f"aws_access_key_id = {key['AccessKeyId']}\naws_secret_access_key = {key['SecretAccessKey']}\n"
+        )
+        patch.setenv("AWS_CONFIG_FILE", str(config))
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+        job = ("-c", "aws", "-m", "mar", "certs", "provision", "--json")
+        outcome = run_tool(tmp_path / "store", *job, "-a", "helper")
+        assert outcome.code == ExitCode.CLOUD_DENIED, outcome.err
+        assert "iot:RegisterCertificateWithoutCA" in outcome.err
+        before = kits.meters()
+        assert before["winc_sector_erases"] == 2, "all that comes before is done"
+        outcome = run_tool(tmp_path / "store", *job)
+        assert outcome.code == 0, outcome.err
+        after = kits.meters()
+        for name in (*WINC_METERS, "secure_element_writes", "register_writes"):
+            assert after[name] == before[name], name
+        assert "iot:RegisterCertificateWithoutCA" in outcome.document["account"]["writes"]
 
 
 def test_the_stack_asks_for_nothing_and_holds_no_password() -> None:
