@@ -73,7 +73,7 @@ class DebuggerArchive:
         except FileNotFoundError:
             raise _refusal(path, "There is no such file.") from None
         except zipfile.BadZipFile as error:
-            raise _refusal(path, f"It is not a zip archive, or a damaged one: {error}.") from error
+            raise _refusal(path, f"It is not a zip archive, or a damaged one: {str(error).lower()}.") from error
         except (OSError, RuntimeError, NotImplementedError, EOFError, zlib.error) as error:
             raise _refusal(path, "It is a folder." if path.is_dir() else f"It cannot be read: {error}.") from error
         except _UnusableError as error:
