@@ -245,6 +245,12 @@ def test_dry_run_writes_nothing(tmp_path: Path) -> None:
     assert step(outcome, "Device registered with the account")["done"].startswith("would register")
 
 
+def test_dry_run_of_another_certificate_says_that_it_would_be_registered(home: Path) -> None:
+    outcome = run_tool(home, *PROVISION, "--fdev", "--dry-run")
+    assert outcome.code == 0, outcome.err
+    assert step(outcome, "Device registered with the account")["done"].startswith("would register")
+
+
 def test_provision_alone_needs_an_account_that_is_ready(tmp_path: Path) -> None:
     outcome = run_tool(tmp_path, *MAR, "provision")
     assert outcome.code in (ExitCode.CLOUD, ExitCode.STORE)

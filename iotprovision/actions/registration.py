@@ -62,6 +62,7 @@ class DeviceRegistered(Step):
         self._policy_is_coming = policy_is_coming
         self._certificate_is_coming = certificate_is_coming
         self._detaches = detaches
+        self._replaced = ""
 
     def prepare(self) -> None:
         """What stands in the way is found before the kit is touched."""
@@ -72,13 +73,19 @@ class DeviceRegistered(Step):
                     "The account is not ready for devices", f"Found: {finding.found}.", "run the action certs first"
                 )
         registration = self._registration()
-        if registration is not None and not self._certificate_is_coming:
+        if registration is None:
+            return
+        if self._certificate_is_coming:
+            self._replaced = registration.certificate_id
+        else:
             registration.check_not_decided_otherwise(registration.status())
 
     def check(self, progress: Progress) -> Finding:
         registration = self._registration()
         if registration is None:
             return Finding(State.MISSING, "there is no device certificate yet")
+        if registration.certificate_id == self._replaced:  # only in a dry run, which issues none
+            return Finding(State.MISSING, "the certificate that is coming is not registered")
         status = registration.status()
         found = status.finding
         return Finding(found.state, found.found + _remarks(status)) if found.in_place else found

@@ -31,10 +31,11 @@ def account_proofs(account: AccountWork, identity: Identity | None, connects: bo
 
 
 def _registered(account: AccountWork, identity: Identity) -> DeviceRegistered:
+    coming = {"force", "fdev", "fca"} if account.makes_authority else {"force", "fdev"}
     return DeviceRegistered(
         account.account,
         identity,
         policy_is_coming=account.makes_authority,
-        certificate_is_coming=bool({"force", "fdev", "fca"} & account.force),
+        certificate_is_coming=bool(coming & account.force),
         detaches=account.overwrites,
     )
