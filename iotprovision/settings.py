@@ -69,7 +69,7 @@ def _options(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
 def _read(path: Path) -> dict[Any, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # the store says more about a file in its place
         return {}
     except OSError as error:
         raise UsageError(f"The settings file {path} cannot be read", str(error.strerror)) from error
