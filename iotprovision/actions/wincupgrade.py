@@ -75,6 +75,7 @@ class WifiModuleFirmware(Step):
     title = "Firmware of the Wi-Fi module"
     action = ACTION
     proof = "boot sector and control section compared; the module started and told its version"
+    full_proof = "every sector compared with the image; the module started and told its version"
     would = "save what differs, erase and write it"
     forced_by = frozenset({"force", "fwinc"})
 
@@ -91,6 +92,8 @@ class WifiModuleFirmware(Step):
         self._files = files
         self._clock = clock
         self._thorough = thorough
+        if thorough:
+            self.proof = self.full_proof
         self._content: dict[int, bytes] = {}
         """What each sector holds, as far as it was read since it was written last."""
 
@@ -107,7 +110,7 @@ class WifiModuleFirmware(Step):
         wanted = self._image.version.firmware
         self._read(self._image.sectors() if self._thorough else COMMIT_SECTORS, progress)
         if len(self._content) == len(self._image.sectors()):
-            self.proof = "every sector compared with the image; the module started and told its version"
+            self.proof = self.full_proof
         differ = self._different()
         found = control_section_version(self._content[COMMIT_SECTOR])
         if found is None:

@@ -57,7 +57,18 @@ class BridgeFirmware:
 
     def receive(self, burst: bytes) -> bytes:
         """What is sent in answer to bytes that come in at the full rate of the line."""
-        return self._uart.receive(burst)
+        # Inside a payload there is nothing to do but to keep it, and behind a whole frame nothing that could be lost.
+        if self._received >= HEADER and not self._hangs:
+            kept = min(len(burst), FRAME + PAGE * self._buffer[2] - self._received - 1, BUFFER_SIZE - self._received)
+            kept = max(kept, 0)
+            self._buffer[self._received : self._received + kept] = burst[:kept]
+            self._received += kept
+            burst = burst[kept:]
+        elif not self._received and burst[:1] == bytes([BEGIN]) and len(burst) > HEADER:
+            return self._uart.receive(burst[:HEADER]) + self.receive(burst[HEADER:])
+        if len(burst) == 1:
+            return b"".join(piece for piece, _ in self.take(burst[0]))
+        return self._uart.receive(burst) if burst else b""
 
     def take(self, character: int) -> Iterator[tuple[bytes, float]]:
         """Handle one byte: the response that it completes, with the seconds of computing before it."""
