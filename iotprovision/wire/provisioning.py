@@ -18,8 +18,9 @@ _log = logging.getLogger(__name__)
 
 BAUD_RATE = 115200
 
-# READY comes 0.4 s after a reset; PIC boards wait half a second more and a slow host adds its own delay.
-READY_TIMEOUT = 10.0
+# READY comes 0.4 s after a reset, and 9.6 s after it where the firmware of the Wi-Fi module does not start. PIC boards
+# wait half a second more and a slow host adds its own delay.
+READY_TIMEOUT = 20.0
 # Making a public key takes 0.14 s, a signature 0.2 s, the Wi-Fi module's change to download mode 0.35 s; each may
 # be retried inside the firmware, which has no time-out of its own.
 COMMAND_TIMEOUT = 10.0
