@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from iotprovision.cli import Environment, main
+from iotprovision.cli import main
+from iotprovision.environment import Environment
 
 # What a run may always change: its log, the counters of the simulator, and the running cloud's own notes.
 IGNORED = ("iotprovision.log", "meters.json", "cloud/", ".lock", "kit.yaml", "connection.json")

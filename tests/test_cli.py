@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 import iotprovision
-from iotprovision.cli import Environment, build_parser, main, parse
+from iotprovision.cli import main, parse
+from iotprovision.environment import Environment
 from iotprovision.errors import UsageError
+from iotprovision.options import build_parser
 
 PACKAGE = Path(iotprovision.__file__).parent
 
