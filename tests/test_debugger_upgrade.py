@@ -30,6 +30,7 @@ from simulated import eventually, kits_on_the_bus
 from iotprovision.errors import AccessError, ExitCode, UsageError
 from iotprovision.firmware.debugger_archive import DebuggerArchive
 from iotprovision.kit.boot_mode import kits_in_boot_mode, prepare_usb
+from iotprovision.kit.debugger_upgrade import upgrade_debugger
 from iotprovision.kit.detection import find_kit
 from iotprovision.simulator.host import KitProcess
 
@@ -420,7 +421,45 @@ def test_two_kits_in_boot_mode(two: Bench) -> None:
     assert two.version() == VERSION
 
 
-# --- the library below
+# --- the machine below
+
+
+def test_a_lock_that_cannot_be_made(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(AccessError, match="Cannot lock"):
+        upgrade_debugger(
+            bench.serial_number,
+            DebuggerArchive.load(vendor_archive()),
+            tmp_path / "file" / "lock",
+            lambda done, total: None,
+        )
+    assert bench.version() == FACTORY_VERSION
+
+
+def test_progress_counts_the_bytes_of_the_image(bench: Bench, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    archive = DebuggerArchive.load(vendor_archive())
+    upgrade_debugger(bench.serial_number, archive, tmp_path / "lock", lambda *values: seen.append(values))
+    assert (seen[0], seen[-1]) == ((2048, 106148), (106148, 106148))
+    assert seen == sorted(seen)
+    assert bench.version() == VERSION
+
+
+def test_two_kits_at_once_take_turns(two: Bench, tmp_path: Path) -> None:
+    programs = [
+        subprocess.Popen(
+            [sys.executable, "-m", "iotprovision.simulator", "run", "--state", str(tmp_path / "bus"), "--"]
+            + [sys.executable, "-m", "iotprovision", "dbgupgrade", "-s", kit.serial_number],
+            env={**os.environ, "IOTPROVISION_HOME": str(tmp_path / "store")},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        for kit in two.kits.kits
+    ]
+    for program in programs:
+        _, said = program.communicate(timeout=120)
+        assert program.returncode == ExitCode.OK, said.decode()
+    assert {find_kit(kit.serial_number).debugger_version for kit in two.kits.kits} == {VERSION}
 
 
 def test_no_libusb(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,7 +85,8 @@ def needs_finishing(serial_suffix: str | None) -> bool:
     if not serial_suffix and readable:
         raise KitNotFoundError(
             f"{count + len(readable)} kits are connected, {count} of them in boot mode",
-            f"{BOOT_MODE_WHY}\nA kit in boot mode has no serial number. The others are:\n" + "\n".join(readable),
+            f"{BOOT_MODE_WHY}\nA kit in boot mode has no serial number. The others are:\n"
+            + "\n".join(number or "(serial number not readable)" for number in readable),
             "choose one of the others with -s, or unplug them: then the upgrade is finished.",
         )
     if count > 1:

@@ -194,14 +194,20 @@ def _wait(look: Callable[[], Value | None], timeout: float) -> Value | None:
 
 @contextlib.contextmanager
 def _own_turn(lock_file: Path) -> Iterator[None]:
-    lock_file.parent.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(lock_file)
     try:
+        lock_file.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=TURN_TIMEOUT)
     except filelock.Timeout:
         raise LockedError(
             "Another run upgrades the debugger of a kit, and does not come to an end", f"It holds {lock_file}."
         ) from None
+    except OSError as error:
+        raise AccessError(
+            f"Cannot lock {lock_file}",
+            f"{error}\nIt is locked while a debugger is upgraded: two in boot mode could not be told apart.",
+            "make its folder writable",
+        ) from error
     try:
         yield
     finally:
