@@ -143,8 +143,10 @@ def pull_the_cable() -> None:
 class Bench:
     """The steps of a provisioner on the modelled firmware and its chips, where something can happen at a command."""
 
-    def __init__(self, folder: Path) -> None:
-        self.secure_element, self.wifi_module = Ecc608(), Winc1510()
+    def __init__(self, folder: Path, other: Bench | None = None) -> None:
+        """:param other: whose chips are used again"""
+        self.secure_element = other.secure_element if other else Ecc608()
+        self.wifi_module = other.wifi_module if other else Winc1510()
         uart = ModelledUart(ProvisioningFirmware(self.secure_element, self.wifi_module))
         self.happens_at = b"never"
         self.happens: Callable[[], None] = pull_the_cable
@@ -159,7 +161,7 @@ class Bench:
         self.target.provisioning = ProvisioningLink(MemoryPort(answer).line(), (CLIENT_AREA,))
         self.files = Store(folder).for_kit("MCHP1")
         self.authority = Authority(Store(folder), Names())
-        self.authority.create()
+        self.authority.create()  # if there is none
         self.identity = OwnIdentity(DeviceFiles(self.files), self.authority)
         chip = Chip(self.target)
         self.certificate = DeviceCertificate(self.target, chip, self.identity, self.authority, False)
@@ -189,6 +191,24 @@ def test_what_an_erase_destroys_is_on_the_disk_before_it(tmp_path: Path) -> None
     bench.credentials("two.example.com").apply(lambda done, total: None)
     assert first.read_bytes() == before, "a later copy never replaces an earlier one"
     assert len(list(bench.files.folder.glob("winc-*.bin"))) == 2
+
+
+@pytest.mark.parametrize("command", [b"MC+WINC+READ", b"MC+ECC+SERIAL", b"MC+ECC+SIGNDIGEST"])
+def test_nothing_is_erased_before_the_certificate_is_there(command: bytes, tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "store")
+    bench.certificate.apply(lambda done, total: None)
+    bench.credentials("one.example.com").apply(lambda done, total: None)
+    before = bytes(bench.wifi_module.flash)
+    again = Bench(tmp_path / "store", bench)
+    again.happens_at = command
+    (again.files.folder / "device.crt").unlink()
+    assert not again.certificate.check(lambda done, total: None).in_place
+    if command != b"MC+WINC+READ":
+        bench.wifi_module.flash[0x5000:0x7000] = before[0x5000:0x7000][:16] + bytes(0x1FF0)  # none to be taken over
+        before = bytes(bench.wifi_module.flash)
+    with pytest.raises(SerialLinkError):
+        again.certificate.apply(lambda done, total: None)
+    assert bench.wifi_module.flash == before
 
 
 def test_ctrl_c_after_an_erase_waits_until_all_is_written(tmp_path: Path) -> None:
