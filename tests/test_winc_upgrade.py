@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -65,13 +66,17 @@ def fresh(home: Path, version: str = "19.7.6") -> None:
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A kit with firmware 19.7.6 in a module that is in use, and a program of the user's own on its MCU."""
-    fresh(tmp_path)
-    content = bytearray(flash(tmp_path))
+    return in_use(tmp_path)
+
+
+def in_use(home: Path) -> Path:
+    fresh(home)
+    content = bytearray(flash(home))
     assert content == image("19.7.6")
     personal(content)
-    put(tmp_path, content)
-    (kit_folder(tmp_path, KIT) / "flash.bin").write_bytes(PROGRAM)
-    return tmp_path
+    put(home, content)
+    (kit_folder(home, KIT) / "flash.bin").write_bytes(PROGRAM)
+    return home
 
 
 def expected_after(before: bytes, version: str = "19.7.7") -> bytes:
@@ -87,13 +92,21 @@ def expected_after(before: bytes, version: str = "19.7.7") -> bytes:
     return bytes(wanted)
 
 
-@pytest.fixture
-def upgraded(home: Path) -> tuple[Path, bytes, Outcome]:
-    """The kit after one run, with what its module held before."""
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, Outcome]:
+    """One run, with what the module held before."""
+    home = in_use(tmp_path_factory.mktemp("home"))
     before = flash(home)
     outcome = run_tool(home, *UPGRADE)
     assert outcome.code == 0, outcome.err
     return home, before, outcome
+
+
+@pytest.fixture
+def upgraded(first_run: tuple[Path, bytes, Outcome], tmp_path: Path) -> tuple[Path, bytes, Outcome]:
+    """The kit after one run, for one test alone."""
+    shutil.copytree(first_run[0], tmp_path / "home")
+    return tmp_path / "home", *first_run[1:]
 
 
 def test_only_what_differs_is_written_and_the_rest_is_kept(upgraded: tuple[Path, bytes, Outcome]) -> None:
@@ -296,6 +309,8 @@ def test_an_upgrade_that_was_killed(signal_number: int, home: Path) -> None:
         kits.save()
         kept_are_untouched(flash(home), before)
         assert flash(home) != expected_after(before)
+        if signal_number == signal.SIGINT:
+            assert (kit_folder(home, KIT) / "flash.bin").read_bytes() == PROGRAM, "put back on the way out"
         all_is_well(home, before, kits)
 
 

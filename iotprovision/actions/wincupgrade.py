@@ -200,8 +200,9 @@ class WifiModuleFirmware(Step):
             log.info("sector 0x%05X of the Wi-Fi module does not hold what was written", address)
         raise ProofError(
             f"The Wi-Fi module does not keep what is written to it at 0x{address:05X}",
-            f"It was written {ATTEMPTS} times and read back with another content.",
-            "run the command again, it goes on from here; if it happens at the same place, the module is worn out",
+            f"It was written {ATTEMPTS} times and read back with another content.\n"
+            "A module that does not answer at all looks the same: the bridge does not tell.",
+            "unplug the kit for some seconds, plug it in and run the command again, it goes on from here",
         )
 
     def _kept(self) -> str:
