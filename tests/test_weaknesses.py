@@ -22,7 +22,7 @@ from firmware_images import hex_image, image_path
 from kit_contents import read_client_store
 from running import kit_folder, meters, run_command, run_tool
 from serial_peer import MemoryPort
-from simulated import kits_on_the_bus
+from simulated import kits_on_the_bus, simulator
 
 from iotprovision.actions.identity import Chip, OwnIdentity
 from iotprovision.actions.provision import DeviceCertificate, WifiModuleCredentials
@@ -92,7 +92,7 @@ def steps(document: Any) -> dict[str, Any]:
 # --- what a run may destroy
 
 
-@pytest.mark.parametrize("action", ["none", "certs", "links"])
+@pytest.mark.parametrize("action", ["none", "certs", "links", "dbgupgrade"])
 def test_actions_that_do_not_need_the_mcu_leave_it_alone(action: str, home: Path) -> None:
     flash = bytearray(content(home, "flash.bin"))
     flash[0xBF00:0xBF08] = b"my own\0\0"
@@ -119,6 +119,27 @@ def test_an_application_for_another_cloud_leaves_the_wifi_module_alone(home: Pat
     assert content(home, "flash.bin")[: len(flash)] == flash
     assert content(home, "winc.bin") == winc
     assert {name: meters(home)[name] for name in WINC_METERS} == {name: before[name] for name in WINC_METERS}
+
+
+def test_an_upgrade_of_the_wifi_module_never_looks_complete_before_it_is(tmp_path: Path) -> None:
+    state = tmp_path / "simulator"
+    assert simulator("reset", "avr-iot-wa", "--state", state, "--wifi-module", "19.7.6").returncode == 0
+    before = content(tmp_path, "winc.bin")
+    with served(tmp_path) as kits:
+        kits.faults(power_loss_after_uart_bytes=120_000)
+        assert run_tool(tmp_path, "--simulate", "wincupgrade").code != 0
+        kits.plug_in()
+        kits.save()
+        now = content(tmp_path, "winc.bin")
+        new = image_path("winc1500-19.7.7").read_bytes()
+        assert now[0x2000:] != before[0x2000:], "it was in the middle"
+        assert now[0x2000:0x3000] == new[0x2000:0x3000]
+        assert now[0x1000:0x2000] == b"\xff" * 0x1000, "the section that says which firmware to start comes last"
+        assert now[:0x1000] == before[:0x1000], "and the start just before"
+        outcome = run_tool(tmp_path, "--simulate", "wincupgrade")
+        assert outcome.code == 0, outcome.err
+        kits.save()
+        assert content(tmp_path, "winc.bin")[:0x3000] == new[:0x3000]
 
 
 def test_a_run_that_fails_leaves_a_kit_that_worked_working(home: Path) -> None:
