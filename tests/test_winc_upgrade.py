@@ -14,10 +14,12 @@ import pytest
 from firmware_images import image_path
 from running import Outcome, kit_folder, meters, run_tool
 from simulated import eventually, kits_on_the_bus, simulator
+from simulated_chips import board_with, flash_of
 
 from iotprovision.chips.winc_image import WincImage
 from iotprovision.errors import ExitCode, UsageError
 from iotprovision.simulator.host import KitProcess
+from iotprovision.simulator.modelled_mcu import ModelledMcu
 
 KIT = "avr-iot-wa"
 UPGRADE = ("--simulate", KIT, "wincupgrade", "--json")
@@ -366,6 +368,37 @@ def test_the_option_adds_the_action(home: Path) -> None:
     assert outcome.code == 0, outcome.err
     assert step(outcome)["found"] == "19.7.6"
     assert {entry["action"] for entry in outcome.document["steps"]} == {"keep", "wincupgrade"}
+
+
+def provisioning_answers(wifi_module_flash: bytes, *requests: bytes) -> list[bytes]:
+    """What the provisioning firmware says at its start, and to requests."""
+    board = board_with(flash_of("avr-iot-provisioning"))
+    board.wifi_module.flash[:] = wifi_module_flash
+    sent = bytearray()
+    mcu = ModelledMcu(board, sent.extend)
+    mcu.start()
+    answers = [bytes(sent)]
+    for request in requests:
+        sent.clear()
+        mcu.receive(request)
+        answers.append(bytes(sent))
+    return answers
+
+
+@pytest.mark.parametrize("version", ["19.7.6", "19.7.7"])
+def test_a_simulated_module_tells_the_version_of_what_is_in_its_flash(version: str) -> None:
+    (banner,) = provisioning_answers(image(version))
+    assert f"WINC firmware {version}\r\nWINC driver 19.3.0\r\n".encode() in banner
+
+
+@pytest.mark.parametrize("missing", [0, CONTROL, 0xA000, 0x44000])
+def test_a_simulated_module_with_half_a_firmware_does_not_start(missing: int) -> None:
+    content = bytearray(image("19.7.7"))
+    content[missing : missing + SECTOR] = b"\xff" * SECTOR
+    answers = provisioning_answers(content, b"MC+ABOUT\r\n", b"MC+WINC+READ=%d,4\r\n" % (missing + SECTOR))
+    assert answers[0] == b"Welcome to the avr-iot command handler!\r\nREADY\r\n"
+    assert answers[1] == b"\r\nERROR: 0x2F4\r\n"
+    assert answers[2].endswith(b"OK\r\n"), "download mode needs no firmware"
 
 
 def test_a_kit_with_firmware_that_does_not_exist(tmp_path: Path) -> None:
