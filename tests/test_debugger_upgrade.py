@@ -496,8 +496,7 @@ def test_no_libusb_stops_before_boot_mode_and_no_other_run(bench: Bench, monkeyp
 
 def test_pyusb_works_where_the_system_has_no_libusb() -> None:
     program = (
-        "from iotprovision.kit import debugger_upgrade
-from iotprovision.kit.boot_mode import kits_in_boot_mode\n"
+        "from iotprovision.kit.boot_mode import kits_in_boot_mode\n"
         "assert kits_in_boot_mode() >= 0\n"
         "import usb.core\n"
         "usb.core.find(); usb.core.show_devices()\n"
