@@ -79,7 +79,7 @@ def test_anything_else_in_flash_stays_silent(change):
     elif change == "one bit":
         flash[0x100] ^= 1
     else:
-        flash = bytearray(flash_of("avr-iot-google-demo"))
+        flash = bytearray(b"a program of the user's own".ljust(FLASH_SIZE, b"\xff"))
     conversation = Conversation(board_with(bytes(flash)))
     assert conversation.start() == b""
     assert conversation.ask(b"MC+PING=1\r\n") == b""

@@ -179,7 +179,7 @@ def test_force_compares_everything(upgraded: tuple[Path, bytes, Outcome]) -> Non
     assert step(run_tool(home, *UPGRADE))["done"] == "nothing", "the firmware that runs is not what is damaged"
     outcome = run_tool(home, *UPGRADE, "--force")
     assert outcome.code == 0, outcome.err
-    assert "wrote 1 sectors" in step(outcome)["done"]
+    assert "wrote 1 sector;" in step(outcome)["done"]
     assert flash(home) == expected_after(before)
     outcome = run_tool(home, *UPGRADE, "--force")
     assert "nothing differs" in step(outcome)["done"]

@@ -159,7 +159,8 @@ class WifiModuleFirmware(Step):
             self._write(address, wanted[address])
             done += SECTOR
             progress(done, total)
-        return f"{saved}wrote {len(differ)} sectors; kept {self._kept()}"
+        sectors = "1 sector" if len(differ) == 1 else f"{len(differ)} sectors"
+        return f"{saved}wrote {sectors}; kept {self._kept()}"
 
     def _read(self, addresses: Sequence[int], progress: Progress) -> None:
         for number, address in enumerate(addresses, 1):
