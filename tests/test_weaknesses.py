@@ -17,6 +17,7 @@ from typing import Any, cast
 import pytest
 import yaml
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from firmware_images import hex_image, image_path
 from kit_contents import read_client_store
@@ -304,10 +305,9 @@ def test_proofs_hold_when_python_leaves_out_its_assertions(tmp_path: Path) -> No
         assert kits.meters()["secure_element_locks"] == 1, "the firmware locks slot 0 when it starts, and that is all"
 
 
-@pytest.mark.parametrize("force", [[], ["--force"]])
-def test_another_program_is_not_taken_for_the_provisioning_firmware(force: list[str], home: Path) -> None:
+def test_another_program_is_not_taken_for_the_provisioning_firmware(home: Path) -> None:
     winc, flash = content(home, "winc.bin"), content(home, "flash.bin")
-    outcome = run_tool(home, *JOB, "provision", "--sprov", *force)
+    outcome = run_tool(home, *JOB, "provision", "--sprov", "--force")
     assert outcome.code == ExitCode.SERIAL_LINK, outcome.err
     assert (content(home, "winc.bin"), content(home, "flash.bin")) == (winc, flash)
 
@@ -319,16 +319,10 @@ def test_certificates_are_handled_without_what_the_library_gives_up(tmp_path: Pa
         warnings.simplefilter("error")
         authority = Authority(Store(tmp_path / "store"), Names())
         authority.create()
-        request = x509.CertificateSigningRequestBuilder(subject).sign(key, x509_hash())
+        request = x509.CertificateSigningRequestBuilder(subject).sign(key, hashes.SHA256())
         certificate = authority.issue_device_certificate(request)
         assert authority.device_certificate_is_current(certificate, coordinates(key.public_key())) is None
         authority.verification_certificate("0123456789abcdef" * 4)
-
-
-def x509_hash() -> Any:
-    from cryptography.hazmat.primitives.hashes import SHA256
-
-    return SHA256()
 
 
 def test_an_erased_slot_holds_nothing(tmp_path: Path) -> None:
