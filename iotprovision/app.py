@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import functools
 import secrets
 from collections.abc import Mapping
@@ -20,8 +21,15 @@ from iotprovision.chips.factory_certificates import VENDOR_ROOTS
 from iotprovision.chips.id_scope import IdScope
 from iotprovision.chips.winc_image import WincImage
 from iotprovision.cloud.aws.account import Account
-from iotprovision.environment import PASSPHRASE_VARIABLE, PSK_VARIABLE, Environment
-from iotprovision.errors import ExitCode, InterruptedRunError, KitNotFoundError, ProvisioningError, UsageError
+from iotprovision.environment import Environment
+from iotprovision.errors import (
+    ExitCode,
+    InterruptedRunError,
+    KitNotFoundError,
+    ProvisioningError,
+    StoreError,
+    UsageError,
+)
 from iotprovision.firmware.cache import FirmwareCache
 from iotprovision.firmware.debugger_archive import DebuggerArchive
 from iotprovision.firmware.hex_image import HexImage
@@ -30,23 +38,24 @@ from iotprovision.kit.boot_mode import needs_finishing
 from iotprovision.kit.debugger_upgrade import finish_upgrade
 from iotprovision.kit.detection import FoundKit, find_kit
 from iotprovision.kit.target import Target
-from iotprovision.pki.authority import ROOT_KEY, SIGNER_KEY, Authority
+from iotprovision.passphrases import Passphrases
+from iotprovision.pki.authority import Authority
 from iotprovision.pki.names import Names
 from iotprovision.provisioners import provisioner
 from iotprovision.provisioners.plan import Plan
 from iotprovision.provisioners.work import AccountWork, Firmware, KitWork, WifiModuleUpgrade
-from iotprovision.report import Reporter, open_log
+from iotprovision.report import Reporter, set_up_log
 from iotprovision.steps import Record, Rules, run
 from iotprovision.store import Store
-from iotprovision.wire.wifi_network import OPEN, WifiNetwork
+from iotprovision.wire.wifi_network import WifiNetwork
 
 if TYPE_CHECKING:
     from iotprovision.simulator.bench import SimulatedBench
 
+FULL_OR_READ_ONLY = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 SIMULATOR_FOLDER = "simulator"
 SIMULATED_STORE = "certificates"
 DEBUGGER_JOB = "debugger-firmware"
-CA_PASSPHRASE_SOURCES = f"--ca-passphrase-file FILE, or the variable {PASSPHRASE_VARIABLE}"
 
 
 def run_command(options: argparse.Namespace, environment: Environment) -> ExitCode:
@@ -58,8 +67,9 @@ def run_command(options: argparse.Namespace, environment: Environment) -> ExitCo
         interrupts.treat_termination_as_interrupt()
         folder = environment.store_folder / (SIMULATOR_FOLDER if options.simulate else "")
         if not options.dry_run:
-            Store(folder).prepare()
-            log_file = open_log(folder, options.logging, environment.err)
+            for part in dict.fromkeys((environment.store_folder, folder)):
+                Store(part).prepare()
+        log_file = set_up_log(None if options.dry_run else folder, options.logging, environment.err)
         with contextlib.ExitStack() as resources:
             Run(options, environment, reporter, resources).perform()
     except ProvisioningError as error:
@@ -75,10 +85,13 @@ def run_command(options: argparse.Namespace, environment: Environment) -> ExitCo
             )
         )
     except Exception as error:  # noqa: BLE001 - the last net: a traceback helps nobody at a terminal
-        code = ExitCode.BUG
-        reporter.bug(error, log_file)
-    reporter.end(code)
-    return code
+        if isinstance(error, OSError) and error.errno in FULL_OR_READ_ONLY:
+            code = ExitCode.STORE
+            reporter.failed(StoreError(f"Cannot write: {error.strerror}", str(error.filename or ""), "make room there"))
+        else:
+            code = ExitCode.BUG
+            reporter.bug(error, log_file)
+    return reporter.end(code)
 
 
 class Run:
@@ -101,6 +114,7 @@ class Run:
         self._bench = self._simulated_bench() if options.simulate else None
         folder = environment.store_folder
         self._store = Store(folder / SIMULATOR_FOLDER / SIMULATED_STORE if self._bench else folder)
+        self._passphrases = Passphrases(options, environment, self._store)
 
     def perform(self) -> None:
         """Read all that was given first, then find the kit, then run the steps."""
@@ -108,7 +122,7 @@ class Run:
         network = self._network()
         names = self._names()
         self._id_scope()
-        self._passphrase_in_file()
+        self._passphrases.ca_at_hand()
         if self._options.archive is not None:
             self._debugger_archive()
         if method.FACTS.notice:
@@ -138,24 +152,12 @@ class Run:
         options = self._options
         if options.wifi_ssid is None:
             return None
-        network = WifiNetwork(options.wifi_ssid, self._wifi_passphrase(), options.wifi_auth)
+        network = WifiNetwork(options.wifi_ssid, self._passphrases.of_wifi(), options.wifi_auth)
+        if self._passphrases.can_be_seen:
+            self._reporter.warning("a passphrase on the command line can be seen by others; --psk-file hides it")
         for warning in network.warnings:
             self._reporter.warning(warning)
         return network
-
-    def _wifi_passphrase(self) -> str | None:
-        options = self._options
-        if options.psk_file is not None:
-            return _first_line(options.psk_file).decode("utf-8", "replace")
-        if options.wifi_psk:
-            if not self._environment.variables.get(PSK_VARIABLE):
-                self._reporter.warning("a passphrase on the command line can be seen by others; --psk-file hides it")
-            return str(options.wifi_psk)
-        if options.wifi_auth == OPEN:
-            return None
-        return self._environment.ask_secret(
-            f"Passphrase of the Wi-Fi network {options.wifi_ssid}: ", f"--psk-file FILE, or the variable {PSK_VARIABLE}"
-        )
 
     def _names(self) -> Names:
         options = self._options
@@ -223,32 +225,14 @@ class Run:
         return named
 
     def _account_work(self, names: Names) -> AccountWork:
-        authority = Authority(self._store, names, self._passphrase, now)
+        at_hand = self._passphrases.ca_at_hand() is not None
+        authority = Authority(self._store, names, self._passphrases.of_ca, now, at_hand)
+        if self._options.encrypt_keys and not self._options.fca and "certs" in self._actions:
+            self._passphrases.check_encryption(authority)
         return AccountWork(self._store, authority, self._open_account, "certs" in self._actions, self._forced())
 
     def _open_account(self) -> Account:
         return self._bench.account() if self._bench else Account(self._options.aws_profile)
-
-    def _passphrase(self) -> bytes | None:
-        """Of the CA keys. Asked for at the terminal only where no other source has it and it is needed."""
-        given = self._passphrase_in_file() or self._environment.variables.get(PASSPHRASE_VARIABLE, "").encode("utf-8")
-        if given:
-            return given
-        if any(b"ENCRYPTED" in (self._store.read(name) or b"") for name in (ROOT_KEY, SIGNER_KEY)):
-            return self._environment.ask_secret("Passphrase of the CA keys: ", CA_PASSPHRASE_SOURCES).encode("utf-8")
-        if not self._options.encrypt_keys:
-            return None
-        first, second = (
-            self._environment.ask_secret(f"{prompt} passphrase of the CA keys: ", CA_PASSPHRASE_SOURCES)
-            for prompt in ("New", "Repeat the")
-        )
-        if first != second or not first:
-            raise UsageError("The two passphrases are not the same" if first else "The passphrase is empty")
-        return first.encode("utf-8")
-
-    def _passphrase_in_file(self) -> bytes | None:
-        file = self._options.ca_passphrase_file
-        return None if file is None else _first_line(file)
 
     def _kit_work(self, kit: FoundKit, network: WifiNetwork | None) -> KitWork:
         application = self._application(kit) if "application" in self._actions else None
@@ -364,7 +348,7 @@ class Run:
             self._put_application_back(plan, records)
             raise
         finally:
-            self._reporter.table(records)
+            self._reporter.table(records, self._options.dry_run)
             if account.opened:
                 self._reporter.add("account", _account_data(account.opened))
 
@@ -384,17 +368,6 @@ class Run:
 
 def _load(cache: FirmwareCache, image: Image, mcu: str) -> HexImage:
     return HexImage.load(cache.path(image), mcu)
-
-
-def _first_line(file: Path) -> bytes:
-    """The secret in a file: its first line, without the line end."""
-    try:
-        first = bytes(file.read_bytes().partition(b"\n")[0].rstrip(b"\r"))
-    except OSError as error:
-        raise UsageError(f"The passphrase file {file} cannot be read", str(error.strerror)) from error
-    if not first:
-        raise UsageError(f"The passphrase file {file} is empty", "Its first line is the passphrase.")
-    return first
 
 
 def _account_data(account: Account) -> dict[str, Any]:

@@ -19,6 +19,11 @@ PSK_VARIABLE = "IOTPROVISION_WIFI_PSK"
 PASSPHRASE_VARIABLE = "IOTPROVISION_CA_PASSPHRASE"  # noqa: S105 - the name of a variable
 
 
+def _nowhere() -> TextIO:
+    """For a program that was started without the stream (``>&-``)."""
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - kept open as long as the program runs
+
+
 class Environment:
     """What a run takes from the process it lives in; tests hand in their own."""
 
@@ -29,8 +34,8 @@ class Environment:
         variables: Mapping[str, str] | None = None,
         home: Path | None = None,
     ) -> None:
-        self.out = out if out is not None else sys.stdout
-        self.err = err if err is not None else sys.stderr
+        self.out = out or sys.stdout or _nowhere()
+        self.err = err or sys.stderr or _nowhere()
         self.variables = os.environ if variables is None else variables
         self._home = home
 

@@ -21,6 +21,7 @@ class Finding:
 
     :param found: what is there, for a person
     :param expected: what should be there, where that is worth saying
+    :param proof: how it is known, where that is not how the step usually proves it
     :param foreign: somebody else made the difference, so that only ``--force`` overwrites it
     """
 
@@ -28,6 +29,7 @@ class Finding:
     found: str
     expected: str = ""
     foreign: bool = False
+    proof: str | None = None
 
     @property
     def in_place(self) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from logging.handlers import RotatingFileHandler
@@ -21,6 +23,7 @@ from iotprovision.steps import Record
 
 LOG_FILE = "iotprovision.log"
 LOG_SIZE = 2_000_000
+WIDTH_WITHOUT_TERMINAL = 160
 SHOW_PROGRESS_AFTER = 2.0
 """Seconds between two progress lines where the output is no terminal."""
 
@@ -36,15 +39,16 @@ class Reporter:
     """
 
     def __init__(self, out: TextIO, err: TextIO, variables: Mapping[str, str], as_json: bool) -> None:
-        no_color = bool(variables.get("NO_COLOR"))
-        self._out = Console(file=out, no_color=no_color, highlight=False, soft_wrap=False, width=_width(out))
-        self._err = Console(file=err, no_color=no_color, highlight=False, soft_wrap=True)
+        self._no_color = bool(variables.get("NO_COLOR"))
+        self._out = out
+        self._err = Console(file=err, no_color=self._no_color, highlight=False, soft_wrap=True)
         self._as_json = as_json
         self._document: dict[str, Any] = {}
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._shown_at = 0.0
         self._kit = ""
+        self._written = True
 
     def for_kit(self, serial_number: str) -> None:
         """From here on, every event is about this kit."""
@@ -88,20 +92,26 @@ class Reporter:
         if not self._as_json:
             self._err.print(f"{record.title}: {record.found}; {record.done}", markup=False)
 
-    def table(self, records: Sequence[Record]) -> None:
-        """The result of the run: each step, what was found, what was done, how it was proved."""
+    def table(self, records: Sequence[Record], dry_run: bool) -> None:
+        """The result of the run: each step, what was found, what was done (or would be), how it was proved."""
         self.add("steps", [_as_data(record) for record in records])
         if self._as_json or not records:
             return
         table = Table(show_edge=False, pad_edge=False)
-        for heading in ("Step", "Found", "Done", "Proof"):
+        for heading in ("Step", "Found", "Would be done" if dry_run else "Done", "Proof"):
             table.add_column(heading, overflow="fold")
         for record in records:
             style = _STATE_STYLE[record.state]
             table.add_row(
                 record.title, f"[{style}]{_escape(record.found)}[/]", _escape(record.done), _escape(record.proof)
             )
-        self._out.print(table)
+        rendered = io.StringIO()
+        terminal = self._out.isatty()
+        console = Console(
+            file=rendered, force_terminal=terminal, no_color=self._no_color, highlight=False, width=_width(self._out)
+        )
+        console.print(table)
+        self._write_out(rendered.getvalue())
 
     def failed(self, error: ProvisioningError) -> None:
         self._close_bar()
@@ -122,14 +132,30 @@ class Reporter:
         if log_file is not None:
             self._err.print(f"  The log file has the details: {log_file}", markup=False)
 
-    def end(self, exit_code: ExitCode) -> None:
-        """The last word: the JSON document, where one was asked for."""
+    def end(self, exit_code: ExitCode) -> ExitCode:
+        """The last word: the JSON document, where one was asked for.
+
+        :returns: the exit code; another one when the result could not be written
+        """
         self._close_bar()
         log.info("%sexit code %d", self._prefix(), exit_code)
         if self._as_json:
             document = {"exit_code": int(exit_code), "result": exit_code.name.lower(), **self._document}
-            self._out.file.write(json.dumps(document, indent=2) + "\n")
-            self._out.file.flush()
+            self._write_out(json.dumps(document, indent=2) + "\n")
+        return exit_code if self._written or exit_code else ExitCode.ACCESS
+
+    def _write_out(self, text: str) -> None:
+        """Write the result. Who reads it may have gone (``| head``), and a disk may be full: neither undoes the run."""
+        try:
+            self._out.write(text)
+            self._out.flush()
+        except OSError as error:
+            if not isinstance(error, BrokenPipeError):
+                self._written = False
+                self._err.print(f"The result could not be written: {error.strerror}", markup=False)
+            if self._out is sys.stdout:
+                # Python flushes once more when it ends, and would complain.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def _prefix(self) -> str:
         return f"[{self._kit}] " if self._kit else ""
@@ -150,8 +176,11 @@ class Reporter:
             self._bar = self._task = None
 
 
-def _width(stream: TextIO) -> int | None:
-    return None if stream.isatty() else 160
+def _width(stream: TextIO) -> int:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):  # no terminal, or not even a file
+        return WIDTH_WITHOUT_TERMINAL
 
 
 def _escape(text: str) -> str:
@@ -170,25 +199,13 @@ def _as_data(record: Record) -> dict[str, Any]:
     }
 
 
-def open_log(folder: Path, shown_level: str, err: TextIO) -> Path:
+def set_up_log(folder: Path | None, shown_level: str, err: TextIO) -> Path | None:
     """Write everything but secrets to the log file of the store; show what is at least ``shown_level`` on ``err``.
 
+    :param folder: where the log file is; None for a run that writes nothing
     :returns: the log file
     :raises StoreError: the log file cannot be written
     """
-    path = folder / LOG_FILE
-    try:
-        # Made with its mode before the handler opens it: the log names accounts, kits and folders.
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
-        to_file = RotatingFileHandler(path, maxBytes=LOG_SIZE, backupCount=3, encoding="utf-8")
-    except OSError as error:
-        raise StoreError(
-            f"The log file {path} cannot be written.",
-            str(error.strerror),
-            "Make the folder writable, or set IOTPROVISION_HOME.",
-        ) from error
-    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    to_file.setLevel(logging.DEBUG)
     to_screen = logging.StreamHandler(err)
     to_screen.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     to_screen.setLevel(
@@ -199,9 +216,9 @@ def open_log(folder: Path, shown_level: str, err: TextIO) -> Path:
     for handler in list(root.handlers):
         root.removeHandler(handler)
         handler.close()
-    root.addHandler(to_file)
     root.addHandler(to_screen)
     root.setLevel(logging.INFO)
+    logging.raiseExceptions = False  # a disk that is full must not print a traceback for each line of the log
     logging.getLogger("iotprovision").setLevel(logging.DEBUG)
     # The vendor's libraries report as errors what this tool treats as answers; botocore's debug lines hold credentials.
     for name in ("pymcuprog", "pyedbglib", "pydebuggerconfig", "pydebuggerupgrade"):
@@ -209,4 +226,21 @@ def open_log(folder: Path, shown_level: str, err: TextIO) -> Path:
         logging.getLogger(name).propagate = shown_level == "debug"
     for name in ("botocore", "boto3", "urllib3", "asyncio", "paho"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    return None if folder is None else _open_log_file(folder / LOG_FILE)
+
+
+def _open_log_file(path: Path) -> Path:
+    try:
+        # Made with its mode before the handler opens it: the log names accounts, kits and folders.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+        to_file = RotatingFileHandler(path, maxBytes=LOG_SIZE, backupCount=3, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(
+            f"The log file {path} cannot be written",
+            str(error.strerror),
+            "make the folder writable, or name another one with IOTPROVISION_HOME",
+        ) from error
+    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    to_file.setLevel(logging.DEBUG)
+    logging.getLogger().addHandler(to_file)
     return path

@@ -10,9 +10,11 @@ from typing import Any
 
 import yaml
 
-from iotprovision.environment import SETTING_PREFIX
+from iotprovision.environment import HOME_VARIABLE, PASSPHRASE_VARIABLE, SETTING_PREFIX
 from iotprovision.errors import UsageError
 
+# Read elsewhere; the last one puts a program on the simulated bus.
+OTHER_VARIABLES = frozenset({HOME_VARIABLE, PASSPHRASE_VARIABLE, "IOTPROVISION_CACHE", "IOTPROVISION_SIMULATOR_BUS"})
 NOT_SETTABLE = frozenset({"help", "version"})
 
 FLAG_WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
@@ -42,16 +44,17 @@ def apply_file(parser: argparse.ArgumentParser, path: Path) -> None:
 def apply_environment(parser: argparse.ArgumentParser, variables: Mapping[str, str]) -> None:
     """Make variables like ``IOTPROVISION_AWS_PROFILE`` the parser's defaults; flags take 1 or 0.
 
-    Variables of that prefix that are no option (``IOTPROVISION_HOME``) are for others.
-
-    :raises UsageError: a value is not what the option takes
+    :raises UsageError: a variable of that prefix is no option, or its value not what the option takes
     """
     defaults: dict[str, Any] = {}
-    for key, action in _options(parser).items():
-        name = SETTING_PREFIX + key.upper().replace("-", "_")
-        text = variables.get(name)
-        if not text:
+    known = {SETTING_PREFIX + key.upper().replace("-", "_"): action for key, action in _options(parser).items()}
+    for name, text in variables.items():
+        if not name.startswith(SETTING_PREFIX) or name in OTHER_VARIABLES or not text:
             continue
+        if name not in known:
+            near = difflib.get_close_matches(name, [*known, *OTHER_VARIABLES], n=1, cutoff=0.4)
+            raise UsageError(f"The variable {name} is no setting", hint=f"did you mean {near[0]}?" if near else "")
+        action = known[name]
         value: Any = FLAG_WORDS.get(text.lower(), text) if action.nargs == 0 else text
         defaults[action.dest] = _value(name, action, value)
     parser.set_defaults(**defaults)

@@ -117,11 +117,11 @@ def _make_true(step: Step, rules: Rules, observer: Observer) -> Record:
         observer.progress(step.title, done, total)
 
     before = Finding(State.UNKNOWN, step.unaskable) if step.unaskable else step.check(progress)
-    done = "nothing"
+    done, last = "nothing", before
     if not before.in_place or rules.force & step.forced_by:
         done = step.apply(progress)
         if not step.unaskable:
-            after = step.check(progress)
+            last = after = step.check(progress)
             if not after.in_place:
                 raise ProofError(
                     f"{step.title}: it was written, and is not in place after that",
@@ -129,7 +129,7 @@ def _make_true(step: Step, rules: Rules, observer: Observer) -> Record:
                     "run again; if it happens twice, the kit is at fault: the log file has what it answered",
                 )
     step.finish(in_place=True)
-    return _record(step, before, done, step.proof)
+    return _record(step, before, done, step.proof if last.proof is None else last.proof)
 
 
 def _look(step: Step, observer: Observer) -> Record:
@@ -143,7 +143,7 @@ def _look(step: Step, observer: Observer) -> Record:
         finding = Finding(State.UNKNOWN, str(reason))
     step.finish(finding.in_place)
     if finding.in_place:
-        return _record(step, finding, "would do nothing", step.proof)
+        return _record(step, finding, "would do nothing", step.proof if finding.proof is None else finding.proof)
     verb = "perhaps: would " if finding.state is State.UNKNOWN and not step.unaskable else "would "
     return _record(step, finding, verb + step.would, "")
 
@@ -157,7 +157,8 @@ class Proof(Step):
 
     def __init__(self, step: Step) -> None:
         self._step = step
-        self.title = f"Proof: {step.title[0].lower()}{step.title[1:]}"
+        title = step.title if step.title[1:2].isupper() else step.title[0].lower() + step.title[1:]
+        self.title = f"Proof: {title}"
         self.action = "verify"
         self.proof = step.proof
         self.would = "prove it once more"

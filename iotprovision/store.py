@@ -124,6 +124,10 @@ class Store:
                 f"chmod 700 {self.folder} as its owner, or {elsewhere}",
             )
 
+    def names(self, pattern: str) -> list[str]:
+        """The files whose names match a pattern like ``application-*.hex``, sorted."""
+        return sorted(path.name for path in self.folder.glob(pattern) if path.is_file())
+
     def read(self, name: str) -> bytes | None:
         """The content of a file, None where there is none.
 

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 from firmware_images import image_path
-from running import Outcome, kit_folder, run_tool, snapshot
+from running import Outcome, kit_folder, run_command, run_tool, snapshot
 from simulated import kits_on_the_bus
 
 from iotprovision.cloud.aws.account import Account
@@ -277,12 +279,117 @@ def test_wrong_passphrase(with_authority: Path) -> None:
     assert outcome.code == 0, outcome.err
 
 
+def test_encrypted_keys_are_compared_as_far_as_they_can_be_opened(with_authority: Path) -> None:
+    def outcome(passphrase: str) -> Outcome:
+        variables = {"IOTPROVISION_CA_PASSPHRASE": passphrase} if passphrase else {}
+        return run_tool(with_authority, *JOB, "certs", "--json", variables=variables)
+
+    def proof(outcome: Outcome) -> str:
+        (step,) = [step for step in outcome.document["steps"] if step["title"] == "Root CA and signer CA"]
+        return str(step["proof"])
+
+    assert "were not opened" in proof(outcome(""))
+    assert "keys match" in proof(outcome("open sesame"))
+    refused(outcome("open barley"), ExitCode.STORE, "passphrase")
+    key = ec.generate_private_key(ec.SECP256R1())
+    foreign = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"open sesame"))
+    file = with_authority / "simulator" / "certificates" / "signer-ca.key"
+    file.write_bytes(foreign)
+    refused(outcome("open sesame"), ExitCode.STORE, "signer-ca.key")
+
+
+def test_encryption_of_keys_that_are_there_already(tmp_path: Path) -> None:
+    assert run_tool(tmp_path, *JOB, "certs").code == 0
+    with unchanged(tmp_path):
+        variables = {"IOTPROVISION_CA_PASSPHRASE": "open sesame"}
+        refused(run_tool(tmp_path, *JOB, "certs", "--encrypt-keys", variables=variables), ExitCode.USAGE, "--fca")
+
+
+def test_encryption_without_a_terminal_changes_nothing(home: Path) -> None:
+    with unchanged(home):
+        outcome = run_command(home, *JOB, "certs", "--encrypt-keys")
+        refused(outcome, ExitCode.USAGE, "--ca-passphrase-file")
+        assert "deployed" not in outcome.err
+
+
+def test_signer_certificate_that_is_missing(tmp_path: Path) -> None:
+    assert run_tool(tmp_path, *JOB).code == 0
+    (tmp_path / "simulator" / "certificates" / "signer-ca.crt").unlink()
+    with unchanged(tmp_path):
+        refused(run_tool(tmp_path, *JOB, "provision"), ExitCode.STORE, "signer-ca.crt", "certs")
+        refused(run_tool(tmp_path, *JOB, "certs"), ExitCode.STORE, "signer-ca.crt", "backup")
+
+
+def test_thing_name_in_the_store_is_put_right(tmp_path: Path) -> None:
+    assert run_tool(tmp_path, *JOB).code == 0
+    (file,) = (tmp_path / "simulator" / "certificates").rglob("aws-thing-name.txt")
+    thing = file.read_bytes()
+    certificate = file.with_name("device.crt").read_bytes()
+    file.write_text("other")
+    assert run_tool(tmp_path, *JOB, "provision").code == 0
+    assert (file.read_bytes(), file.with_name("device.crt").read_bytes()) == (thing, certificate)
+
+
+def test_another_program_is_taken_for_the_provisioning_firmware(tmp_path: Path) -> None:
+    assert run_tool(tmp_path, *JOB, "certs").code == 0
+    assert run_tool(tmp_path, "--simulate", "application").code == 0
+    refused(run_tool(tmp_path, *JOB, "provision", "--sprov"), ExitCode.SERIAL_LINK, "leave out --sprov")
+
+
 @pytest.mark.skipif(os.name != "posix", reason="modes are a POSIX thing")
 def test_key_readable_by_others(with_authority: Path) -> None:
     key = with_authority / "simulator" / "certificates" / "signer-ca.key"
     key.chmod(0o644)
     with unchanged(with_authority):
         refused(run_tool(with_authority, *JOB), ExitCode.STORE, "chmod 600", "signer-ca.key")
+
+
+# --- output
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_output_that_cannot_be_written(options: tuple[str, ...], home: Path) -> None:
+    def run(out: int | None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "iotprovision", "--simulate", "certs", "-m", "jitr", "--dry-run", *options],
+            env={**os.environ, "IOTPROVISION_HOME": str(home)},
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    full = os.open("/dev/full", os.O_WRONLY)
+    reader, nobody_reads = os.pipe()
+    os.close(reader)
+    try:
+        done = run(full)
+        assert (done.returncode, "Traceback" in done.stderr) == (ExitCode.ACCESS, False), done.stderr
+        assert "could not be written" in done.stderr
+        done = run(nobody_reads)
+        assert (done.returncode, "Traceback" in done.stderr) == (ExitCode.OK, False), done.stderr
+    finally:
+        os.close(full)
+        os.close(nobody_reads)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell closes the stream")
+def test_output_that_is_closed(home: Path) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m iotprovision --simulate none >&-"],
+        env={**os.environ, "IOTPROVISION_HOME": str(home)},
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (ExitCode.OK, False), done.stderr
+
+
+def test_an_error_is_said_once(home: Path, tmp_path: Path) -> None:
+    outcome = run_command(home, *JOB, "application", "-app", str(tmp_path / "none.hex"), "--dry-run")
+    refused(outcome, ExitCode.USAGE, "none.hex")
+    assert outcome.err.count("none.hex") == 1
 
 
 # --- account

@@ -27,7 +27,7 @@ def environment(tmp_path: Path) -> Environment:
 def names_read() -> set[str]:
     """Every attribute that the program reads of an object called ``options`` or ``_options``, outside the parser."""
     names: set[str] = set()
-    for file in (PACKAGE / "app.py", PACKAGE / "cli.py"):
+    for file in (PACKAGE / "app.py", PACKAGE / "cli.py", PACKAGE / "passphrases.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
                 owner = node.value
@@ -148,6 +148,13 @@ def test_settings_from_the_environment_win_over_the_file(environment: Environmen
     assert parse(["-m", "jitr", "-a", "mine"], Environment(variables=variables)).aws_profile == "mine"
     with pytest.raises(UsageError, match="IOTPROVISION_NO_LOCK"):
         parse(["-m", "jitr"], Environment(variables={"IOTPROVISION_HOME": home, "IOTPROVISION_NO_LOCK": "perhaps"}))
+
+
+def test_a_misspelt_variable_is_an_error(environment: Environment) -> None:
+    variables = {**environment.variables, "IOTPROVISION_DRYRUN": "1"}
+    with pytest.raises(UsageError, match="IOTPROVISION_DRYRUN") as caught:
+        parse([], Environment(variables=variables))
+    assert "IOTPROVISION_DRY_RUN" in caught.value.hint
 
 
 def test_newer_spellings_mean_the_same(environment: Environment) -> None:

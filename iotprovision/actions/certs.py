@@ -10,7 +10,7 @@ from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.aws.jitr_stack import JitrStack
 from iotprovision.cloud.aws.signer_registration import SignerRegistration
 from iotprovision.findings import Finding, State
-from iotprovision.pki.authority import Authority, AuthorityState
+from iotprovision.pki.authority import FILES, Authority, AuthorityState
 from iotprovision.steps import Progress, Step
 from iotprovision.store import Store
 
@@ -60,23 +60,33 @@ class AuthorityInStore(Step):
         self._store = store
 
     def prepare(self) -> None:
-        self._authority.state()
+        """A passphrase for keys that will be made is asked for before anything is made anywhere."""
+        if self._authority.state() is not AuthorityState.COMPLETE:
+            self._authority.settle_passphrase()
 
     def check(self, progress: Progress) -> Finding:
-        state = self._authority.state()
-        if state is AuthorityState.MISSING:
-            return Finding(State.MISSING, "none in the store")
-        if state is AuthorityState.UNFINISHED:
-            return Finding(State.DIFFERENT, "begun by a run that was broken off", "both")
-        return Finding(State.IN_PLACE, f"{_name(self._authority.root)}, {_name(self._authority.signer)}")
+        if self._authority.state() is not AuthorityState.COMPLETE:
+            missing = self._authority.missing()
+            if len(missing) == len(FILES):
+                return Finding(State.MISSING, "none in the store")
+            return Finding(State.DIFFERENT, f"not complete: {', '.join(missing)} missing", "all files")
+        found = f"{_name(self._authority.root)}, {_name(self._authority.signer)}"
+        if self._authority.is_encrypted:
+            if not self._authority.passphrase_is_at_hand:
+                return Finding(
+                    State.IN_PLACE, found, proof="chain and dates; the keys are encrypted and were not opened"
+                )
+            _ = self._authority.root_key, self._authority.signer_key
+        return Finding(State.IN_PLACE, found)
 
     def apply(self, progress: Progress) -> str:
         kept = ""
         with self._store.lock(STORE_LOCK_WAIT):
             if self._authority.state() is AuthorityState.COMPLETE:
                 kept = f"kept the old ones in {self._authority.retire()}, "
+            made = self._authority.missing()
             self._authority.create()
-        return f"{kept}made {_name(self._authority.root)} and {_name(self._authority.signer)}"
+        return f"{kept}made {', '.join(made)}"
 
 
 class SignerRegistered(Step):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -70,7 +71,7 @@ class ApplicationKept(Step):
                 return Finding(State.IN_PLACE, f"saved as {self._saved.path.name}")
             return Finding(State.DIFFERENT, str(difference), "what was saved")
         if not self._target.read(FLASH, 0, FIRST_PART).strip(b"\xff"):
-            return Finding(State.IN_PLACE, "none")
+            return Finding(State.IN_PLACE, "none", proof="the flash is erased where programs begin")
         eeprom = self._target.read(EEPROM, 0, mcu_by_name(self._kit.mcu).areas[EEPROM].size)
         if not eeprom.strip(b"\xff"):
             for known in self._known:
@@ -95,9 +96,15 @@ class ApplicationKept(Step):
         content = {name: self._target.read(name, 0, areas[name].size, progress) for name in (FLASH, EEPROM, FUSES)}
         name = f"application-{self._clock():%Y%m%dT%H%M%S%f}.hex"
         image = HexImage.of_memory(self._files.path(name), self._kit.mcu, content)
-        self._files.write(name, image.as_hex())
+        text = image.as_hex()
+        same = [kept for kept in self._files.names("application-*.hex") if self._files.read(kept) == text]
+        if same:
+            name = same[0]
+            image = dataclasses.replace(image, path=self._files.path(name))
+        else:
+            self._files.write(name, text)
         self.path, self.image, self._saved = image.path, image, image
-        return f"saved as {name}"
+        return f"was saved before, as {name}" if same else f"saved as {name}"
 
 
 class ApplicationPutBack(Step):
@@ -115,7 +122,7 @@ class ApplicationPutBack(Step):
     def check(self, progress: Progress) -> Finding:
         image = self._kept.image
         if image is None:
-            return Finding(State.IN_PLACE, "there was none")
+            return Finding(State.IN_PLACE, "there was none", proof="not needed")
         difference = self._target.first_difference(image, progress)
         if difference is None:
             return Finding(State.IN_PLACE, "it is there")

@@ -111,7 +111,9 @@ class DebuggerRestarted(Step):
             raise CannotKnowError("depends on the links")
         if self._links.differ or (self._links.changed and not self._restarted):
             return Finding(State.MISSING, "links changed since it started")
-        return Finding(State.IN_PLACE, "no link changed" if not self._links.changed else "started with the new links")
+        if not self._links.changed:
+            return Finding(State.IN_PLACE, "no link changed", proof="not needed")
+        return Finding(State.IN_PLACE, "started with the new links")
 
     def apply(self, progress: Progress) -> str:
         self._target.reboot_debugger()

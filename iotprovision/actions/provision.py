@@ -20,7 +20,7 @@ from iotprovision.chips.device_credentials import (
     areas_in_use,
 )
 from iotprovision.chips.winc_flash import CLIENT_AREA
-from iotprovision.errors import ProofError
+from iotprovision.errors import ProofError, SerialLinkError, StoreError
 from iotprovision.findings import Finding, State
 from iotprovision.firmware.hex_image import HexImage
 from iotprovision.kit.target import Target
@@ -61,7 +61,16 @@ class ProvisioningFirmware(ImageInFlash):
 
     def finish(self, in_place: bool) -> None:
         if in_place:
-            self._target.start_provisioning()
+            try:
+                self._target.start_provisioning()
+            except SerialLinkError as error:
+                if not self._is_there:
+                    raise
+                raise SerialLinkError(
+                    "What runs on the kit is not the provisioning firmware",
+                    f"--sprov says that it is. {error.what}.",
+                    "leave out --sprov: then the provisioning firmware is programmed",
+                ) from error
         else:
             self._target.start()
 
@@ -87,7 +96,14 @@ class DeviceCertificate(Step):
 
     def prepare(self) -> None:
         """A signer that is missing, or whose key cannot be opened, is found before the kit is touched."""
-        if self._authority.state() is AuthorityState.COMPLETE or not self._authority_is_coming:
+        state = self._authority.state()
+        if state is AuthorityState.UNFINISHED and not self._authority_is_coming:
+            raise StoreError(
+                "The root CA and the signer CA are not complete",
+                f"Missing: {', '.join(self._authority.missing())}.",
+                "run the action 'certs': it makes what can be made, and says what must come from a backup",
+            )
+        if state is AuthorityState.COMPLETE or not self._authority_is_coming:
             _ = self._authority.signer_key
 
     def check(self, progress: Progress) -> Finding:
@@ -98,12 +114,20 @@ class DeviceCertificate(Step):
         if certificate is None:
             return Finding(State.MISSING, "none in the store", "a certificate for the chip's key")
         reason = self._authority.device_certificate_is_current(certificate, self._chip.public_key)
+        if not reason and not self._identity.files.are_consistent():
+            return Finding(State.DIFFERENT, "the thing name in the store is not the certificate's", "the certificate's")
         if reason:
             return Finding(State.DIFFERENT, f"the one in the store cannot be used: {reason}", "one for the chip's key")
         return Finding(State.IN_PLACE, self._identity.shown)
 
     def apply(self, progress: Progress) -> str:
         link = running_link(self._target)
+        if not self._is_missing and not self._identity.files.are_consistent():
+            certificate = self._identity.device
+            assert certificate is not None
+            if self._authority.device_certificate_is_current(certificate, self._chip.public_key) is None:
+                self._identity.files.keep(certificate)
+                return "put the thing name in the store right"
         kept = self._one_on_the_kit(link) if self._is_missing else None
         if kept is not None:
             self._identity.files.keep(kept)

@@ -59,6 +59,7 @@ class Authority:
     :param names: what new certificates say; authorities that exist keep their names
     :param passphrase: gives what encrypts the keys, None for keys that are not encrypted
     :param clock: the time, with its time zone
+    :param passphrase_is_at_hand: whether there is one that nobody has to be asked for
     """
 
     def __init__(
@@ -67,7 +68,9 @@ class Authority:
         names: Names,
         passphrase: Callable[[], bytes | None] = lambda: None,
         clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+        passphrase_is_at_hand: bool = False,
     ) -> None:
+        self.passphrase_is_at_hand = passphrase_is_at_hand
         self.store = store
         self.names = names
         self._clock = clock
@@ -100,6 +103,25 @@ class Authority:
             if name in there and not self._keys.is_encrypted(name):
                 self._matching_key(name, certificate if certificate in there else None)
         return AuthorityState.COMPLETE if len(there) == len(FILES) else AuthorityState.UNFINISHED
+
+    def missing(self) -> list[str]:
+        """The files that are not there."""
+        return [name for name in FILES if not self.store.path(name).exists()]
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether a passphrase is needed to sign.
+
+        :raises StoreError: a key is missing, readable by others, or plainly damaged
+        """
+        return any(self._keys.is_encrypted(name) for name in (ROOT_KEY, SIGNER_KEY))
+
+    def settle_passphrase(self) -> None:
+        """Ask for the passphrase of new keys now, where one is wanted; :meth:`create` will use it.
+
+        :raises UsageError: there is nobody to ask, or it is not fit
+        """
+        self._keys.settle_passphrase()
 
     def create(self) -> None:
         """Make the authority, or finish one that was broken off. One that is complete stays as it is.

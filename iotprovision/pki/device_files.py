@@ -34,6 +34,12 @@ class DeviceFiles:
         except ValueError:
             return None
 
+    def are_consistent(self) -> bool:
+        """Whether the thing name is the certificate's."""
+        certificate = self.certificate()
+        key = None if certificate is None else certificates.p256_key(certificate)
+        return key is not None and self.store.read(THING_NAME) == certificates.thing_name(key).encode("ascii")
+
     def save(self, request: x509.CertificateSigningRequest, certificate: x509.Certificate) -> None:
         """Keep request, thing name and certificate, the certificate last.
 

@@ -91,6 +91,10 @@ class KeyFiles:
             encryption = BestAvailableEncryption(passphrase)
         return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
 
+    def settle_passphrase(self) -> None:
+        """Ask for the passphrase now, if it has not been asked for."""
+        self._given_passphrase()
+
     def _given_passphrase(self) -> bytes | None:
         if not self._asked:
             self._passphrase = self._ask()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +12,7 @@ from typing import Any
 from iotprovision.chips.ecc608 import Kind
 from iotprovision.chips.factory_certificates import FactoryRoot
 from iotprovision.cloud.aws.account import Account
+from iotprovision.errors import KitNotFoundError
 from iotprovision.simulator.factory import factory_root
 from iotprovision.simulator.host import attached, control, start_kits
 from iotprovision.simulator.kinds import SimulatedKitName
@@ -42,15 +42,11 @@ class SimulatedBench:
         self._resources = contextlib.ExitStack()
 
     def __enter__(self) -> SimulatedBench:
-        with contextlib.ExitStack() as resources, ThreadPoolExecutor(1) as starter:
-            # Both take most of a second to start; the cloud does it while the kit does.
-            cloud = starter.submit(self._cloud.start)
-            resources.callback(self._cloud.stop)
-            try:
-                if not self._is_served():
-                    resources.enter_context(start_kits([self._kit_name], self._folder))
-            finally:
-                cloud.result()
+        with contextlib.ExitStack() as resources:
+            # The cloud first: only one run can have it, so that no kit of a run which is just ending is used.
+            resources.enter_context(self._cloud)
+            if not self._is_served():
+                resources.enter_context(start_kits([self._kit_name], self._folder))
             resources.enter_context(attached(self._folder))
             self._resources = resources.pop_all()
         return self
@@ -63,7 +59,10 @@ class SimulatedBench:
     @property
     def serial_number(self) -> str:
         """Of the simulated kit's debugger; others may be on the same bus."""
-        return next(str(kit["serial_number"]) for _, kit in Bus(self._folder).kits() if self._is_named(kit))
+        for _, kit in Bus(self._folder).kits():
+            if self._is_named(kit):
+                return str(kit["serial_number"])
+        raise KitNotFoundError(f"The simulated kit {self._kit_name.text} has left the bus", "Its process has ended.")
 
     def account(self) -> Account:
         """The user's account in the local cloud. Whatever the environment says, it reaches nothing else."""

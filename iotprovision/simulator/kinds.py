@@ -36,7 +36,7 @@ KINDS = {
     ),
 }
 EMULATED = "@emulated"
-_NAME = re.compile(r"(?P<kind>[a-z0-9-]+?)(?P<emulated>@emulated)?(?P<number>#[1-9][0-9]?)?")
+_NAME = re.compile(r"(?P<kind>[a-z0-9-]+?)(?P<emulated>@emulated)?(?P<number>#(?:[2-9]|[1-9][0-9]))?")
 
 
 @dataclass(frozen=True)
