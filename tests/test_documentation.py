@@ -77,6 +77,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     for name in ("FILE", "my-program.hex"):
         shutil.copy(image_path("avr-iot-aws-demo"), folder / name)
     shutil.copy(image_path("nedbg-1.30.35"), folder / "nedbg_fw.zip")
+    (folder / "passphrase.txt").write_text("correct horse\n")
     bus = folder / "bus"
     with LocalCloud(folder / "cloud") as cloud, kits_on_the_bus(bus):
         default = cloud.config_file.read_text(encoding="utf-8").split("[")[1].split("]")[1]
