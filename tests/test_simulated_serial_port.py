@@ -22,7 +22,7 @@ class Loud:
 
     meters: Meters = field(default_factory=Meters)
     faults: Faults = field(default_factory=Faults)
-    present: bool = True
+    has_serial_port: bool = True
     baud_rate: int | None = 115200
     heard: bytes = b""
 
@@ -131,11 +131,11 @@ def test_wrong_baud_rate_gives_garbage_both_ways(kit):
 
 def test_port_is_lost_when_the_kit_leaves_the_bus(kit, url):
     with opened(url) as port:
-        kit.present = False
+        kit.has_serial_port = False
         kit.bridge.hang_up()
         with pytest.raises(serial.SerialException):
             port.read(1)
-    kit.present = True
+    kit.has_serial_port = True
     again = kit.bridge.url if url.startswith("socket") else kit.bridge.terminal_path
     with opened(again) as port:
         port.write(b"back")
