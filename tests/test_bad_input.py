@@ -15,7 +15,12 @@ from pathlib import Path
 import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from firmware_images import image_path
 from running import Outcome, kit_folder, run_command, run_tool, snapshot
 from simulated import kits_on_the_bus
@@ -310,6 +315,24 @@ def test_encryption_without_a_terminal_changes_nothing(home: Path) -> None:
         outcome = run_command(home, *JOB, "certs", "--encrypt-keys")
         refused(outcome, ExitCode.USAGE, "--ca-passphrase-file")
         assert "deployed" not in outcome.err
+
+
+def test_a_new_authority_without_its_passphrase_leaves_the_old_one(tmp_path: Path) -> None:
+    job, variables = ("-c", "azure", "certs"), {"IOTPROVISION_CA_PASSPHRASE": "open sesame"}
+    plain, encrypted = tmp_path / "plain", tmp_path / "encrypted"
+    assert run_command(plain, *job).code == 0
+    with unchanged(plain):
+        refused(run_command(plain, *job, "--fca", "--encrypt-keys"), ExitCode.USAGE, "--ca-passphrase-file")
+    assert run_command(encrypted, *job, variables=variables).code == 0
+    with unchanged(encrypted):
+        refused(run_command(encrypted, *job, "--fca"), ExitCode.USAGE, "--ca-passphrase-file")
+        wrong = {"IOTPROVISION_CA_PASSPHRASE": "open barley"}
+        refused(run_command(encrypted, *job, "--fca", variables=wrong), ExitCode.STORE, "passphrase")
+    old = (encrypted / "signer-ca.key").read_bytes()
+    assert run_command(encrypted, *job, "--fca", variables=variables).code == 0
+    new = (encrypted / "signer-ca.key").read_bytes()
+    assert new != old
+    assert load_pem_private_key(new, b"open sesame")
 
 
 def test_signer_certificate_that_is_missing(tmp_path: Path) -> None:

@@ -47,7 +47,10 @@ class StackDeployed(Step):
 
 
 class AuthorityInStore(Step):
-    """Root CA and signer CA, each with its key, in the store."""
+    """Root CA and signer CA, each with its key, in the store.
+
+    :param anew: whether this run makes others in place of those that are there
+    """
 
     title = "Root CA and signer CA"
     action = ACTION
@@ -55,14 +58,21 @@ class AuthorityInStore(Step):
     would = "make the root CA and the signer CA"
     forced_by = frozenset({"fca"})
 
-    def __init__(self, authority: Authority, store: Store) -> None:
+    def __init__(self, authority: Authority, store: Store, anew: bool = False) -> None:
         self._authority = authority
         self._store = store
+        self._anew = anew
 
     def prepare(self) -> None:
         """A passphrase for keys that will be made is asked for before anything is made anywhere."""
-        if self._authority.state() is not AuthorityState.COMPLETE:
-            self._authority.settle_passphrase()
+        if self._anew or self._authority.state() is not AuthorityState.COMPLETE:
+            self._settle_passphrase()
+
+    def _settle_passphrase(self) -> None:
+        if self._authority.state() is AuthorityState.COMPLETE and self._authority.is_encrypted:
+            # New keys get the passphrase of the old ones, and those are what a mistyped one does not open.
+            _ = self._authority.root_key
+        self._authority.settle_passphrase()
 
     def check(self, progress: Progress) -> Finding:
         if self._authority.state() is not AuthorityState.COMPLETE:
@@ -83,6 +93,7 @@ class AuthorityInStore(Step):
         kept = ""
         with self._store.lock(STORE_LOCK_WAIT):
             if self._authority.state() is AuthorityState.COMPLETE:
+                self._settle_passphrase()  # while the old ones are still in their place
                 kept = f"kept the old ones in {self._authority.retire()}, "
             made = self._authority.missing()
             self._authority.create()

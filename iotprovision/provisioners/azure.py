@@ -19,7 +19,7 @@ FACTS = Facts(locks_slots=False, connects_to_simulator=False)
 
 
 def certs(account: AccountWork) -> list[Step]:
-    return [AuthorityInStore(account.authority, account.store)]
+    return [AuthorityInStore(account.authority, account.store, "fca" in account.force)]
 
 
 def identity(account: AccountWork, work: KitWork) -> Identity:
