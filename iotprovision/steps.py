@@ -107,7 +107,7 @@ def run(steps: Sequence[Step], rules: Rules, observer: Observer) -> Iterator[Rec
         step.prepare()
     for step in steps:
         observer.step_begins(step.title)
-        record = _look(step, observer) if rules.dry_run else _make_true(step, rules, observer)
+        record = _look(step, rules, observer) if rules.dry_run else _make_true(step, rules, observer)
         observer.step_ends(record)
         yield record
 
@@ -132,7 +132,7 @@ def _make_true(step: Step, rules: Rules, observer: Observer) -> Record:
     return _record(step, before, done, step.proof if last.proof is None else last.proof)
 
 
-def _look(step: Step, observer: Observer) -> Record:
+def _look(step: Step, rules: Rules, observer: Observer) -> Record:
     try:
         finding = (
             Finding(State.UNKNOWN, step.unaskable)
@@ -142,7 +142,7 @@ def _look(step: Step, observer: Observer) -> Record:
     except CannotKnowError as reason:
         finding = Finding(State.UNKNOWN, str(reason))
     step.finish(finding.in_place)
-    if finding.in_place:
+    if finding.in_place and not rules.force & step.forced_by:
         return _record(step, finding, "would do nothing", step.proof if finding.proof is None else finding.proof)
     verb = "perhaps: would " if finding.state is State.UNKNOWN and not step.unaskable else "would "
     return _record(step, finding, verb + step.would, "")

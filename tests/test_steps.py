@@ -93,10 +93,16 @@ def test_what_does_not_hold_after_writing_ends_the_run() -> None:
 def test_a_dry_run_writes_nothing_and_says_what_it_would_do() -> None:
     world = {"b": 2}
     missing, right = Place(world, "a", 1), Place(world, "b", 2)
-    records = perform(missing, right, rules=Rules(dry_run=True, force=frozenset({"force"})))
+    records = perform(missing, right, rules=Rules(dry_run=True))
     assert world == {"b": 2}
     assert [record.done for record in records] == ["would write it", "would do nothing"]
     assert (missing.finished, right.finished) == ([False], [True])
+
+
+def test_a_dry_run_says_what_would_be_written_again() -> None:
+    world = {"b": 2}
+    (record,) = perform(Place(world, "b", 2), rules=Rules(dry_run=True, force=frozenset({"force"})))
+    assert (record.state, record.done, record.proof) == (State.IN_PLACE, "would write it", "")
 
 
 def test_force_writes_what_is_in_place() -> None:
