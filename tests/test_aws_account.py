@@ -152,6 +152,22 @@ def test_a_region_that_cannot_be(tmp_path: Path, region: str) -> None:
         account.identity()
 
 
+def test_an_endpoint_that_is_no_address(tmp_path: Path) -> None:
+    keys = "aws_access_key_id=AKIAIOSFODNN7EXAMPLE\naws_secret_access_key=secret\n"
+    account = Account(config_file=config(tmp_path, f"[default]\nregion=us-east-1\nendpoint_url=nowhere\n{keys}"))
+    with pytest.raises(UsageError, match="cannot be used") as raised:
+        account.identity()
+    assert "nowhere" in raised.value.why
+
+
+def test_credentials_of_a_program_that_is_not_there(tmp_path: Path) -> None:
+    program = tmp_path / "no-such-program"
+    text = f"[default]\nregion=us-east-1\ncredential_process={program}\n"
+    with pytest.raises(CloudDeniedError, match="cannot be had") as raised:
+        Account(config_file=config(tmp_path, text))
+    assert "no-such-program" in raised.value.why
+
+
 def test_a_profile_that_leans_on_one_that_is_missing(tmp_path: Path) -> None:
     role = "role_arn=arn:aws:iam::111122223333:role/work\nsource_profile=missing\n"
     with pytest.raises(UsageError, match="cannot be used"):

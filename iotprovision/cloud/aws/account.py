@@ -27,7 +27,7 @@ from botocore.utils import get_environ_proxies
 
 from iotprovision.cloud.aws import sandbox
 from iotprovision.cloud.aws.faults import ABSENT, code, explain
-from iotprovision.errors import CloudError, UsageError
+from iotprovision.errors import CloudDeniedError, CloudError, UsageError
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +70,7 @@ class Account:
     :param endpoint_url: where every service answers, instead of AWS; then no request can go anywhere else
     :param config_file: read instead of ``~/.aws/config`` and ``~/.aws/credentials``
     :raises UsageError: the profile is unknown, or has no credentials or region
+    :raises CloudDeniedError: what should give the credentials does not
     """
 
     def __init__(
@@ -129,11 +130,20 @@ class Account:
         """The boto3 client of a service; its errors are botocore's unless :meth:`explained` is around."""
         if service not in self._clients:
             with self.explained(service):
-                self._clients[service] = self._session.client(
-                    service,  # type: ignore[call-overload]
-                    endpoint_url=self.endpoint_url,
-                    config=self._config(),
-                )
+                try:
+                    self._clients[service] = self._session.client(
+                        service,  # type: ignore[call-overload]
+                        endpoint_url=self.endpoint_url,
+                        config=self._config(),
+                    )
+                except exceptions.BotoCoreError:
+                    raise
+                except ValueError as error:  # an endpoint_url in the profile that is no address
+                    raise UsageError(
+                        f"The AWS profile {self.profile!r} cannot be used",
+                        f"{error}.",
+                        "correct the profile in the AWS configuration",
+                    ) from error
         return self._clients[service]
 
     def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
@@ -229,6 +239,12 @@ class Account:
             raise UsageError("The AWS configuration cannot be read", str(error)) from error
         except exceptions.PartialCredentialsError as error:
             raise self._incomplete("credentials", str(error)) from error
+        except OSError as error:  # the program that credential_process names cannot be run
+            raise CloudDeniedError(
+                f"The credentials of the AWS profile {self.profile!r} cannot be had",
+                str(error),
+                "correct credential_process in the profile",
+            ) from error
         except (exceptions.BotoCoreError, exceptions.ClientError) as error:
             raise explain(error, "credentials", "", self.profile) from error
         if credentials is None:
