@@ -128,6 +128,17 @@ class Store:
         """The files whose names match a pattern like ``application-*.hex``, sorted."""
         return sorted(path.name for path in self.folder.glob(pattern) if path.is_file())
 
+    def has(self, name: str) -> bool:
+        """Whether there is a file of this name.
+
+        :raises StoreError: the folder may not be looked into
+        """
+        path = self.path(name)
+        try:
+            return path.exists()
+        except OSError as error:
+            raise self._failure("look for", path, error) from error
+
     def read(self, name: str) -> bytes | None:
         """The content of a file, None where there is none.
 

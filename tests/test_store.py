@@ -234,3 +234,11 @@ def test_another_run_is_kept_out_until_the_first_has_ended(tmp_path):
             pass
         assert caught.value.exit_code == 11
     assert try_elsewhere() == "free"
+
+
+def test_a_name_that_cannot_be_looked_for_is_no_fault_of_the_program(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write("root-ca.crt", b"here")
+    assert (store.has("root-ca.crt"), store.has("root-ca.key")) == (True, False)
+    with pytest.raises(StoreError, match="look for"):
+        store.has("x" * 300)

@@ -83,7 +83,7 @@ class Authority:
 
         :raises StoreError: something is lost, damaged, expired, readable by others, or does not belong together
         """
-        there = {name for name in FILES if self.store.path(name).exists()}
+        there = {name for name in FILES if self.store.has(name)}
         if not there:
             return AuthorityState.MISSING
         lost = self._lost(there)
@@ -106,7 +106,7 @@ class Authority:
 
     def missing(self) -> list[str]:
         """The files that are not there."""
-        return [name for name in FILES if not self.store.path(name).exists()]
+        return [name for name in FILES if not self.store.has(name)]
 
     @property
     def is_encrypted(self) -> bool:
@@ -132,7 +132,7 @@ class Authority:
         if self.state() is AuthorityState.COMPLETE:
             return
         now = self._clock()
-        has = {name: self.store.path(name).exists() for name in FILES}
+        has = {name: self.store.has(name) for name in FILES}
         root_key = self.root_key if has[ROOT_KEY] else ec.generate_private_key(ec.SECP256R1())
         signer_key = self.signer_key if has[SIGNER_KEY] else ec.generate_private_key(ec.SECP256R1())
         if has[SIGNER_KEY] and not has[SIGNER_CERTIFICATE]:
@@ -303,7 +303,7 @@ class Authority:
             raise StoreError(
                 f"{path} is not a proper certificate request", str(error), f"delete {path}; it is made again"
             ) from error
-        if self.store.path(SIGNER_CERTIFICATE).exists() and public_key != self.signer.public_key():
+        if self.store.has(SIGNER_CERTIFICATE) and public_key != self.signer.public_key():
             raise StoreError(
                 f"{path} is for another key than {SIGNER_CERTIFICATE}",
                 "The two come from different authorities.",
