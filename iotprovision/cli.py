@@ -6,6 +6,7 @@ Imports only what ``--help`` needs; the rest is imported when a run begins.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from iotprovision.environment import SETTING_PREFIX, Environment
@@ -26,7 +27,7 @@ def parse(arguments: Sequence[str], environment: Environment) -> argparse.Namesp
     parser = build_parser()
     parser.parse_args(arguments)  # --help and mistakes first: they need no settings
     settings_file = environment.store_folder / "config.yaml"
-    if settings_file.exists() or any(name.startswith(SETTING_PREFIX) for name in environment.variables):
+    if os.path.lexists(settings_file) or any(name.startswith(SETTING_PREFIX) for name in environment.variables):
         from iotprovision.settings import apply_environment, apply_file
 
         apply_file(parser, settings_file)
@@ -34,6 +35,7 @@ def parse(arguments: Sequence[str], environment: Environment) -> argparse.Namesp
     options = parser.parse_args(arguments)
     _settle_simulated_kit(options)
     _settle_actions(options)
+    _settle_wifi(options, parser)
     _settle_archive(options, parser)
     _settle_cloud(options, parser)
     return options
@@ -57,15 +59,33 @@ def _settle_actions(options: argparse.Namespace) -> None:
         options.actions = ["dbgupgrade", "certs", "provision", "links", "application"]
     if options.wincupgrade or options.fwinc:
         options.actions = sorted({*options.actions, "wincupgrade"} - {"none"}, key=ACTIONS.index)
-    if options.wifi_module_firmware is not None and "wincupgrade" not in options.actions:
-        raise UsageError("Firmware for the Wi-Fi module was given, and its upgrade was not asked for.", hint="Add -w.")
-    if (options.wifi_psk or options.psk_file) and options.wifi_ssid is None:
+
+
+def _settle_wifi(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """What is of no use in this run is refused where it was typed, and left out where it is a setting for all runs."""
+
+    def typed(name: str) -> bool:
+        value = getattr(options, name)
+        return value is not None and str(value) != str(parser.get_default(name))
+
+    if "wincupgrade" not in options.actions:
+        if typed("wifi_module_firmware"):
+            raise UsageError(
+                "Firmware for the Wi-Fi module was given, and its upgrade was not asked for.", hint="Add -w."
+            )
+        options.wifi_module_firmware = None
+    if options.wifi_ssid is None and (typed("wifi_psk") or typed("psk_file")):
         raise UsageError("A Wi-Fi passphrase was given without a network.", hint="Name the network with -ssid.")
-    if options.wifi_ssid is not None and "application" not in options.actions:
-        raise UsageError(
-            "Wi-Fi is set through the demo application, and the action application is not among those asked for.",
-            hint="Add the action application.",
-        )
+    if "application" not in options.actions:
+        if typed("wifi_ssid"):
+            raise UsageError(
+                "Wi-Fi is set through the demo application, and the action application is not among those asked for.",
+                hint="Add the action application.",
+            )
+        options.wifi_ssid = None
+    if typed("wifi_psk") and not typed("psk_file"):
+        options.psk_file = None  # from the settings file, over which the command line wins
+    options.wifi_psk_can_be_seen = typed("wifi_psk") and options.psk_file is None
 
 
 def _settle_archive(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:

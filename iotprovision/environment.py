@@ -41,21 +41,34 @@ class Environment:
 
     @property
     def store_folder(self) -> Path:
-        """The certificate folder: IOTPROVISION_HOME, else ``.microchip-iot`` under the user's home."""
+        """The certificate folder: IOTPROVISION_HOME, else ``.microchip-iot`` under the user's home.
+
+        :raises UsageError: it lies under the home of a user who has none
+        """
         from pathlib import Path
 
-        if moved := self.variables.get(HOME_VARIABLE):
-            return Path(moved).expanduser()
-        return (self._home or Path.home()) / ".microchip-iot"
+        try:
+            if moved := self.variables.get(HOME_VARIABLE):
+                return Path(moved).expanduser()
+            return (self._home or Path.home()) / ".microchip-iot"
+        except RuntimeError as error:
+            raise UsageError(
+                "The folder for keys and certificates cannot be found",
+                str(error),
+                f"name one with the variable {HOME_VARIABLE}",
+            ) from error
 
     def ask_secret(self, prompt: str, otherwise: str) -> str:
         """Ask at the terminal, without echo.
 
         :param otherwise: where else the secret may come from, for the message
-        :raises UsageError: there is no terminal to ask at
+        :raises UsageError: there is no terminal to ask at, or nothing was typed there
         """
         if not sys.stdin or not sys.stdin.isatty():
             raise UsageError("A passphrase is needed, and there is no terminal to ask at", hint=otherwise)
         import getpass
 
-        return getpass.getpass(prompt, stream=self.err)
+        try:
+            return getpass.getpass(prompt, stream=self.err)
+        except EOFError as error:
+            raise UsageError("A passphrase is needed, and none was typed", hint=otherwise) from error

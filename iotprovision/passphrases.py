@@ -28,9 +28,7 @@ class Passphrases:
     @property
     def can_be_seen(self) -> bool:
         """Whether the passphrase of the Wi-Fi network was an argument, which every user of the machine can read."""
-        options = self._options
-        given = options.wifi_psk and options.psk_file is None
-        return bool(given and options.wifi_psk != self._environment.variables.get(PSK_VARIABLE))
+        return bool(self._options.wifi_psk_can_be_seen)
 
     def of_wifi(self) -> str | None:
         """:raises UsageError: the file is of no use, or there is nobody to ask"""
@@ -52,7 +50,7 @@ class Passphrases:
         """
         if self._options.ca_passphrase_file is not None:
             return _first_line(self._options.ca_passphrase_file)
-        return self._environment.variables.get(PASSPHRASE_VARIABLE, "").encode("utf-8") or None
+        return self._environment.variables.get(PASSPHRASE_VARIABLE, "").encode("utf-8", "surrogateescape") or None
 
     def of_ca(self) -> bytes | None:
         """That of the CA keys; None for keys that are not encrypted.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from iotprovision.errors import UsageError
 OTHER_VARIABLES = frozenset({HOME_VARIABLE, PASSPHRASE_VARIABLE, "IOTPROVISION_CACHE", "IOTPROVISION_SIMULATOR_BUS"})
 NOT_SETTABLE = frozenset({"help", "version"})
 
+YAML_FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 FLAG_WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
@@ -24,7 +26,7 @@ def apply_file(parser: argparse.ArgumentParser, path: Path) -> None:
     """Make the values of a settings file the parser's defaults; a file that is not there has none.
 
     Keys are long option names without the dashes (``aws-profile``), values what the option takes; flags take true or
-    false.
+    false. Values are taken as they are written: what looks like a number or a date to YAML may be a passphrase.
 
     :raises UsageError: the file is no YAML mapping, a key is no option, or a value is not what the option takes
     """
@@ -37,7 +39,8 @@ def apply_file(parser: argparse.ArgumentParser, path: Path) -> None:
                 f"{path}: {key!r} is no option",
                 hint=f"did you mean {near[0]!r}?" if near else f"options are {', '.join(sorted(known))}",
             )
-        defaults[known[key].dest] = _value(f"{path}: {key}", known[key], value)
+        flag = YAML_FLAGS.get(str(value).lower()) if known[key].nargs == 0 else None
+        defaults[known[key].dest] = _value(f"{path}: {key}", known[key], value if flag is None else flag)
     parser.set_defaults(**defaults)
 
 
@@ -71,29 +74,38 @@ def _options(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
 
 def _read(path: Path) -> dict[Any, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):  # the store says more about a file in its place
+        content = yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)  # noqa: S506 - makes nothing but texts
+    except (FileNotFoundError, NotADirectoryError):  # the store says more about a file in its folder's place
         return {}
     except OSError as error:
+        if not os.path.lexists(path):  # nor about a folder that may not be entered
+            return {}
         raise UsageError(f"The settings file {path} cannot be read", str(error.strerror)) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"The settings file {path} is not YAML", str(error)) from error
-    if content is None:
+        # Without the words of the cause: they quote the file, which may hold a passphrase.
+        raise UsageError(
+            f"The settings file {path} is not YAML", _place(error), "put a text with special characters into quotes"
+        ) from None
+    if content in (None, ""):
         return {}
     if not isinstance(content, dict):
         raise UsageError(f"The settings file {path} is not a list of `option: value` lines")
     return content
 
 
+def _place(error: Exception) -> str:
+    mark = getattr(error, "context_mark", None) or getattr(error, "problem_mark", None)
+    return f"Line {mark.line + 1} cannot be read." if mark else "It has characters that cannot stand in such a file."
+
+
 def _value(name: str, action: argparse.Action, value: Any) -> Any:
     flag = action.nargs == 0
-    if flag != isinstance(value, bool):
-        raise UsageError(f"{name} takes {'true or false' if flag else 'a text'}, not {value!r}")
+    if flag and not isinstance(value, bool):
+        raise UsageError(f"{name} takes true or false, not {value!r}")
     if flag:
         return value
-    if not isinstance(value, (str, int)):
-        raise UsageError(f"{name} takes a text, not {value!r}")
-    text = str(value)
-    if action.choices is not None and text not in action.choices:
-        raise UsageError(f"{name} cannot be {text!r}", hint=f"one of {', '.join(map(str, action.choices))}")
-    return action.type(text) if callable(action.type) else text
+    if not isinstance(value, str) or not value:
+        raise UsageError(f"{name} takes a text, not {'nothing' if value == '' else 'a list or a mapping'}")
+    if action.choices is not None and value not in action.choices:
+        raise UsageError(f"{name} cannot be {value!r}", hint=f"one of {', '.join(map(str, action.choices))}")
+    return action.type(value) if callable(action.type) else value

@@ -13,7 +13,7 @@ import pytest
 import iotprovision
 from iotprovision.cli import main, parse
 from iotprovision.environment import Environment
-from iotprovision.errors import UsageError
+from iotprovision.errors import ExitCode, UsageError
 from iotprovision.options import build_parser
 
 PACKAGE = Path(iotprovision.__file__).parent
@@ -112,6 +112,7 @@ def test_settings_file_gives_defaults_and_the_command_line_wins(environment: Env
         ("org: [a]\n", "takes a text"),
         ("provision-method: magic\n", "jitr"),
         ("- a\n- b\n", "option: value"),
+        ("org:\n", "takes a text"),
         ("a: [\n", "not YAML"),
     ],
 )
@@ -120,6 +121,50 @@ def test_settings_file_with_mistakes(text: str, word: str, environment: Environm
     with pytest.raises(UsageError) as caught:
         parse(["-m", "jitr"], environment)
     assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["01234567", "1234.5678", "2026-11-22", "12_345_678", "1:30:00.00", "false888"])
+def test_settings_are_taken_as_they_are_written(value: str, environment: Environment) -> None:
+    write_settings(environment, f"wifi-psk: {value}\nwifi-ssid: {value}\n")
+    options = parse(["application"], environment)
+    assert (options.wifi_psk, options.wifi_ssid) == (value, value)
+
+
+@pytest.mark.parametrize("value", ['"hunter22', "[hunter22", "[hunter22]", "{hunter22: 1}", "*hunter22", "!hunter22!x"])
+def test_a_passphrase_in_a_settings_file_with_a_mistake_is_not_shown(value: str, environment: Environment) -> None:
+    write_settings(environment, f"org: Example\npsk: {value}\n")
+    assert main(["none"], environment) == ExitCode.USAGE
+    assert isinstance(environment.err, io.StringIO)
+    assert "hunter22" not in environment.err.getvalue()
+    assert "config.yaml" in environment.err.getvalue()
+
+
+def test_settings_for_all_runs_are_left_out_where_they_are_of_no_use(environment: Environment, tmp_path: Path) -> None:
+    write_settings(environment, f"ssid: home\npsk-file: {tmp_path}\nwifi-module-firmware: {tmp_path}\n")
+    options = parse(["certs"], environment)
+    assert (options.wifi_ssid, options.wifi_module_firmware) == (None, None)
+    assert parse(["application"], environment).wifi_ssid == "home"
+    assert parse(["certs", "-w"], environment).wifi_module_firmware == tmp_path
+    with pytest.raises(UsageError, match="application"):
+        parse(["certs", "-ssid", "other"], environment)
+    variables = {"IOTPROVISION_HOME": str(tmp_path / "empty"), "IOTPROVISION_WIFI_PSK": "correct horse"}
+    assert parse(["certs"], Environment(variables=variables)).wifi_ssid is None
+
+
+def test_a_passphrase_on_the_command_line_wins_over_the_file_of_the_settings(
+    environment: Environment, tmp_path: Path
+) -> None:
+    write_settings(environment, f"ssid: home\npsk-file: {tmp_path}\n")
+    options = parse(["application", "-psk", "correct horse"], environment)
+    assert (options.psk_file, options.wifi_psk_can_be_seen) == (None, True)
+    assert not parse(["application"], environment).wifi_psk_can_be_seen
+
+
+def test_a_home_that_nobody_has() -> None:
+    err = io.StringIO()
+    environment = Environment(io.StringIO(), err, {"IOTPROVISION_HOME": "~nobody-of-this-name/store"})
+    assert main(["none"], environment) == ExitCode.USAGE
+    assert "IOTPROVISION_HOME" in err.getvalue()
 
 
 @pytest.mark.parametrize(
