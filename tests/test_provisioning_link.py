@@ -252,7 +252,7 @@ def test_silence_inside_a_blob_blocks_the_link_until_the_target_was_reset() -> N
     assert link.secure_element_serial()[0] == 0x01
 
 
-def test_ctrl_c_inside_a_blob_blocks_the_link_until_it_is_told_of_a_reset() -> None:
+def test_ctrl_c_inside_a_blob_blocks_the_link_until_the_target_was_reset() -> None:
     def interrupted(sent: bytes) -> bytes:
         if sent.startswith(b"MC+WINC+WRITEBLOB"):
             return b"\r\n>"
@@ -268,7 +268,8 @@ def test_ctrl_c_inside_a_blob_blocks_the_link_until_it_is_told_of_a_reset() -> N
     assert link.needs_target_reset
     with pytest.raises(SerialLinkError, match="broken off"):
         link.synchronise()
-    link.target_was_reset()
+    port.deliver(BANNER, after=0.4)
+    link.wait_ready()
     link.synchronise()
 
 

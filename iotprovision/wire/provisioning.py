@@ -125,11 +125,6 @@ class ProvisioningLink:
             "close other programs that use the port; unplug the kit, plug it in and run the command again",
         )
 
-    def target_was_reset(self) -> None:
-        """Tell the link that the target has been reset by the debugger and its READY was not waited for."""
-        self._in_step = False
-        self.needs_target_reset = False
-
     def reset(self, timeout: float = READY_TIMEOUT) -> Banner:
         """Have the firmware reset its microcontroller, and wait until it is ready again."""
         self._prepare()
