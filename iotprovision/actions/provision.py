@@ -19,6 +19,7 @@ from iotprovision.chips.device_credentials import (
     DeviceCredentials,
     areas_in_use,
 )
+from iotprovision.chips.ecc608 import LOCKED_SLOTS
 from iotprovision.chips.winc_flash import CLIENT_AREA
 from iotprovision.errors import ProofError, SerialLinkError, StoreError
 from iotprovision.findings import Finding, State
@@ -31,7 +32,6 @@ from iotprovision.store import Store
 from iotprovision.wire.provisioning import ProvisioningLink
 
 ACTION = "provision"
-LOCKED_SLOTS = (10, 11, 12)
 LARGEST_READ = 256
 
 

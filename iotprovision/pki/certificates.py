@@ -23,13 +23,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from iotprovision.chips.compressed_certificate import NO_EXPIRY
 from iotprovision.errors import ProofError
 from iotprovision.pki.names import Names
 
 ROOT_YEARS = 25
 SIGNER_YEARS = 10
 VERIFICATION_LIFE = timedelta(days=1)
-NO_EXPIRY = datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone.utc)
 # Unique without a register of what was issued, and short: it is part of a file name in the Wi-Fi module.
 SERIAL_NUMBER_SIZE = 16
 

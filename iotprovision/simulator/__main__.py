@@ -158,8 +158,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("-- is for run")
     from iotprovision.simulator.state import default_folder
 
-    folder: Path = chosen.state or default_folder()
     try:
+        folder: Path = chosen.state or default_folder()
         return {"serve": _serve, "run": _run, "reset": _reset}[chosen.action](chosen, folder)
     except ProvisioningError as error:
         print(error, file=sys.stderr)

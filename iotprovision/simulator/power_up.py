@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from iotprovision.chips import client_store
 from iotprovision.chips.device_credentials import ENDPOINT_SIZE, THING_NAME_SIZE, text_at
+from iotprovision.chips.ecc608 import DEVICE_KEY_SLOT
 from iotprovision.chips.winc_flash import CLIENT_STORE, ENDPOINT, ERASED, THING_NAME
 from iotprovision.errors import ProofError
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-DEVICE_KEY_SLOT = 0
 # Rule and Lambda need about a second, and several on a busy machine where the Lambda's interpreter starts cold.
 ACCEPTANCE_TIMEOUT = 30.0
 # A device is not told when its registration is through, so it asks again; each time costs a run of the Lambda.

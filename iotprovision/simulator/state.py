@@ -23,6 +23,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from iotprovision.chips.ecc608 import Kind
+from iotprovision.environment import Environment
 from iotprovision.errors import LockedError, ProvisioningError, StoreError, UsageError
 from iotprovision.simulator import debugger_flash
 from iotprovision.simulator.board import Board
@@ -42,8 +43,7 @@ _DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLEr
 
 def default_folder() -> Path:
     """Where simulated kits live when nothing else is said: ``simulator`` in the store."""
-    home = os.environ.get("IOTPROVISION_HOME")
-    return (Path(home) if home else Path.home() / ".microchip-iot") / "simulator"
+    return Environment().store_folder / "simulator"
 
 
 def write_private(path: Path, data: bytes) -> None:

@@ -25,6 +25,7 @@ from botocore.config import Config
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
+from iotprovision.chips.device_credentials import ENDPOINT_SIZE
 from iotprovision.cloud.aws import sandbox
 from iotprovision.cloud.aws.faults import ABSENT, code, explain
 from iotprovision.errors import CloudDeniedError, CloudError, UsageError
@@ -35,8 +36,7 @@ CONNECT_TIMEOUT = 10  # seconds; a working network connects to AWS in well under
 READ_TIMEOUT = 30  # seconds; the slowest call used here (CreateStack) answers in about two
 ATTEMPTS = 4  # botocore's mode "standard" waits between them, up to 20 s, and only repeats what may be repeated
 
-# The demo reads 52 bytes from the Wi-Fi module's flash, the last of them the terminating NUL.
-LONGEST_ENDPOINT = 51
+LONGEST_ENDPOINT = ENDPOINT_SIZE - 1  # a NUL ends it
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})+")
 
