@@ -344,7 +344,7 @@ class Run:
         try:
             for record in run(plan.steps(self._options.verify), rules, self._reporter):
                 records.append(record)
-        except (ProvisioningError, KeyboardInterrupt):
+        except BaseException:  # a fault of the program too must not cost the user's application
             self._put_application_back(plan, records)
             raise
         finally:

@@ -13,6 +13,8 @@ from firmware_images import hex_image
 from running import Outcome, kit_folder, run_tool
 from simulated import kits_on_the_bus
 
+from iotprovision.errors import ExitCode
+
 JOB = ("--simulate", "-c", "aws", "-m", "jitr")
 
 
@@ -67,6 +69,16 @@ def test_an_application_of_the_users_own_is_saved_and_put_back(address: int, hom
     assert flash(home) != before
     assert run_tool(home, "--simulate", "application", "-app", str(saved)).code == 0
     assert flash(home) == before, "the saved file brings it back at any time"
+
+
+def test_a_fault_of_the_program_costs_no_application(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def faulty(*_: object) -> None:
+        raise ZeroDivisionError
+
+    before = flash(home)
+    monkeypatch.setattr("iotprovision.actions.provision.device_request", faulty)
+    assert run_tool(home, *JOB, "provision").code == ExitCode.BUG
+    assert flash(home) == before
 
 
 def test_a_blank_kit_is_left_with_the_provisioning_firmware(tmp_path: Path) -> None:
