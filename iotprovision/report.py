@@ -9,13 +9,15 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from iotprovision.errors import ExitCode, ProvisioningError, StoreError
 from iotprovision.findings import State
@@ -101,10 +103,8 @@ class Reporter:
         for heading in ("Step", "Found", "Would be done" if dry_run else "Done", "Proof"):
             table.add_column(heading, overflow="fold")
         for record in records:
-            style = _STATE_STYLE[record.state]
-            table.add_row(
-                record.title, f"[{style}]{_escape(record.found)}[/]", _escape(record.done), _escape(record.proof)
-            )
+            found = Text(record.found, _STATE_STYLE[record.state])
+            table.add_row(Text(record.title), found, Text(record.done), Text(record.proof))
         rendered = io.StringIO()
         terminal = self._out.isatty()
         console = Console(
@@ -183,10 +183,6 @@ def _width(stream: TextIO) -> int:
         return WIDTH_WITHOUT_TERMINAL
 
 
-def _escape(text: str) -> str:
-    return text.replace("[", r"\[")
-
-
 def _as_data(record: Record) -> dict[str, Any]:
     return {
         "title": record.title,
@@ -229,11 +225,23 @@ def set_up_log(folder: Path | None, shown_level: str, err: TextIO) -> Path | Non
     return None if folder is None else _open_log_file(folder / LOG_FILE)
 
 
+class _PrivateLog(RotatingFileHandler):
+    """Files of their owner alone, the first one and those that follow: the log names accounts, kits and folders."""
+
+    def _open(self) -> TextIOWrapper:
+        file = open(  # noqa: PTH123, SIM115 - pathlib has no opener; the handler closes it
+            self.baseFilename, self.mode, encoding=self.encoding, errors=self.errors, opener=_open_private
+        )
+        return cast(TextIOWrapper, file)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 def _open_log_file(path: Path) -> Path:
     try:
-        # Made with its mode before the handler opens it: the log names accounts, kits and folders.
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
-        to_file = RotatingFileHandler(path, maxBytes=LOG_SIZE, backupCount=3, encoding="utf-8")
+        to_file = _PrivateLog(path, maxBytes=LOG_SIZE, backupCount=3, encoding="utf-8")
     except OSError as error:
         raise StoreError(
             f"The log file {path} cannot be written",

@@ -1,0 +1,39 @@
+"""What a person sees and what is logged."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from iotprovision.findings import State
+from iotprovision.report import LOG_FILE, LOG_SIZE, Reporter, set_up_log
+from iotprovision.steps import Record
+
+
+@pytest.mark.parametrize("text", ["C:\\", "[x]", "[/]", "[bold]a[/bold]", r"\[x]", "list [1, 2]"])
+def test_the_table_shows_texts_as_they_are(text: str) -> None:
+    out = io.StringIO()
+    reporter = Reporter(out, io.StringIO(), {}, as_json=False)
+    reporter.table([Record("Title", "test", State.MISSING, text, text, text)], dry_run=False)
+    last = out.getvalue().splitlines()[-1]
+    assert [cell.strip() for cell in last.split("│")] == ["Title", text, text, text]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are of POSIX")
+def test_every_log_file_is_its_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        set_up_log(tmp_path, "fatal", io.StringIO())
+        for _ in range(3):
+            logging.getLogger("iotprovision").info("x" * (LOG_SIZE // 2))
+    finally:
+        os.umask(before)
+        set_up_log(None, "fatal", io.StringIO())
+    files = list(tmp_path.glob(LOG_FILE + "*"))
+    assert len(files) > 1, "the log was never rotated"
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
