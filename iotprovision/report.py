@@ -105,13 +105,16 @@ class Reporter:
         for record in records:
             found = Text(record.found, _STATE_STYLE[record.state])
             table.add_row(Text(record.title), found, Text(record.done), Text(record.proof))
-        rendered = io.StringIO()
+        # The stream may take less than Unicode, as on Windows where it is no terminal: lines become ASCII then.
+        encoding = self._out.encoding or "utf-8"
+        content = io.BytesIO()
+        rendered = TextIOWrapper(content, encoding, errors="replace", newline="", write_through=True)
         terminal = self._out.isatty()
         console = Console(
             file=rendered, force_terminal=terminal, no_color=self._no_color, highlight=False, width=_width(self._out)
         )
         console.print(table)
-        self._write_out(rendered.getvalue())
+        self._write_out(content.getvalue().decode(encoding))
 
     def failed(self, error: ProvisioningError) -> None:
         self._close_bar()

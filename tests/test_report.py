@@ -24,6 +24,19 @@ def test_the_table_shows_texts_as_they_are(text: str) -> None:
     assert [cell.strip() for cell in last.split("│")] == ["Title", text, text, text]
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "cp437", "ascii", "utf-8"])
+def test_the_table_fits_a_stream_that_takes_less_than_unicode(encoding: str) -> None:
+    content = io.BytesIO()
+    out = io.TextIOWrapper(content, encoding)
+    text = "registered 0123…, ‖ and 字"
+    Reporter(out, io.StringIO(), {}, as_json=False).table(
+        [Record("Title", "test", State.MISSING, text, text, text)], dry_run=False
+    )
+    shown = content.getvalue().decode(encoding)
+    assert "Title" in shown
+    assert text.encode(encoding, "replace").decode(encoding) in shown
+
+
 @pytest.mark.skipif(os.name != "posix", reason="modes are of POSIX")
 def test_every_log_file_is_its_owners_alone(tmp_path: Path) -> None:
     before = os.umask(0)
