@@ -105,6 +105,17 @@ class FirmwareCache:
             _check_pack(self.pack_place(pack), pack)
         return self.pack_place(pack)
 
+    def scripts_for(self, mcu: str) -> Path:
+        """The folder of the scripts that an MCU is programmed with.
+
+        :raises UsageError: there are none for it
+        :raises AccessError, ProofError, LockedError: as in path()
+        """
+        pack = self.index.pack(mcu)
+        if pack is None:
+            raise UsageError(f"There are no scripts to program the {mcu} with")
+        return self.pack_path(pack)
+
     def fetch(self, wheel: Wheel) -> list[Image]:
         """Fetch a wheel with pip and unpack its images and packs; nothing is fetched when another run has just done it.
 
