@@ -23,7 +23,8 @@ _JMP_MASK, _JMP = 0xFE0E, 0x940C
 _RJMP_MASK, _RJMP = 0xF000, 0xC000
 # 16-bit MCU and DSC Programmer's Reference Manual: GOTO is 04 and the lower address bits, then the upper seven bits.
 _GOTO = 0x04
-# PIC24FJ256GA705 family data sheet, configuration word FSEC at 0x15F00: bits 7 and 6 are set where nothing is protected.
+# PIC24FJ256GA705 family data sheet, configuration word FSEC at 0x15F00: bits 7 and 6 are set where nothing is
+# protected.
 _FSEC, _FSEC_GSS = 0x2BE00, 0xC0
 
 

@@ -12,12 +12,12 @@ from pymcuprog.backend import Backend, SessionConfig
 from pymcuprog.toolconnection import ToolUsbHidConnection
 
 from iotprovision.errors import AccessError, ProvisioningError
-from iotprovision.firmware.mcu import FLASH, mcu_by_name
+from iotprovision.firmware.mcu import FLASH
 from iotprovision.kit.debugger import SHORT_NAME, vendor_errors
 
-# The lowest supply of the MCUs that are programmed with scripts is 2.0 V; without one some tenths of a volt are measured.
+# The lowest supply of the MCUs that are programmed with scripts is 2.0 V; without one the debugger measures some tenths.
 LOWEST_VOLTS = 1.5
-# Reads as zeros where the MCU is protected; an erased instruction is all ones, and a program begins with a jump.
+# Bytes that read as zeros where the MCU is protected: an erased instruction is all ones, a program begins with a jump.
 FIRST_INSTRUCTIONS = 16
 
 
@@ -99,7 +99,7 @@ class DirectSession:
             )
 
     def _check_readable(self, mcu: str, pack: Path) -> None:
-        if any(self.read(FLASH, 0, min(FIRST_INSTRUCTIONS, mcu_by_name(mcu).flash.page_size))):
+        if any(self.read(FLASH, 0, FIRST_INSTRUCTIONS)):
             return
         raise AccessError(
             f"The MCU of kit {self._serial_number} is locked: it lets nobody read it",

@@ -1,7 +1,7 @@
 """A PIC behind the debugger: reports of the kind ATI (0x94), which carry scripts for the debugger's script engine.
 
-Transport and scripts: pyedbglib's ``primitive`` package and the vendor's script pack for the part. A script is byte code
-that drives the two programming pins; what is here are the operations that occur in the pack.
+Transport and scripts: pyedbglib's ``primitive`` package and the vendor's script pack for the part. A script is byte
+code that drives the two programming pins; what is here are the operations that occur in the pack.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The commands of the provisioning firmware (0.4.9 of AVR-IoT, 0.4.7 of PIC-IoT), each working on the one data buffer that the firmware has.
+"""The commands of the provisioning firmware, each working on the one data buffer that the firmware has.
 
 A blob lies in the buffer before a command runs; what a command returns lies there afterwards. Several commands leave
 remains there that a later one shows, so the buffer is kept as in the firmware.

@@ -1,7 +1,8 @@
 """The provisioning firmware, modelled: start, line parser, blobs and answers.
 
-What 0.4.9 of the AVR-IoT kits answers equals the real firmware byte for byte, misuse included (docs/serial-protocol.md).
-0.4.7 of the PIC-IoT kits has the same command handler; in what it is known to differ, the model differs too.
+What 0.4.9 of the AVR-IoT kits answers equals the real firmware byte for byte, misuse included
+(docs/serial-protocol.md). 0.4.7 of the PIC-IoT kits has the same command handler; in what it is known to differ, the
+model differs too.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from iotprovision.simulator.chip_drivers import ChipHangsError, SecureElementDri
 from iotprovision.simulator.ecc608 import Ecc608
 from iotprovision.simulator.modelled_uart import ModelledUart
 from iotprovision.simulator.provisioning_commands import (
-    AVR_IOT,
     ARGUMENT_VALUE,
+    AVR_IOT,
     BAD_BLOB,
     BAD_COMMAND,
     DATA_BUFFER_SIZE,
