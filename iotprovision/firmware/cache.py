@@ -268,6 +268,8 @@ def _check(file: Path, sha256: str, name: str) -> None:
 
 def _check_pack(folder: Path, pack: ScriptPack) -> None:
     """Leave only a right pack: the code in it is run, so one file too many is as bad as one that differs."""
+    for compiled in list(folder.rglob("__pycache__")):
+        shutil.rmtree(compiled)  # Python made it where somebody used the pack with pymcuprog, and would trust it
     found = {
         file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
         for file in folder.rglob("*")

@@ -237,7 +237,7 @@ def _area_at(start: int, stop: int, mcu: Mcu, path: Path) -> Area:
 
 def _check_target(image: HexImage) -> None:
     flash = image.flash
-    if len(flash) < 4 or all(byte == BLANK for byte in flash[:4]):
+    if len(flash) < 4 or image.mcu.is_erased(flash[:4]):
         raise _refusal(image.path, "It has nothing at address 0, where the MCU starts.")
     if image.mcu.architecture == "PIC24":
         _check_pic24(image)

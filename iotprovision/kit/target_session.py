@@ -15,7 +15,7 @@ from iotprovision.errors import AccessError, ProvisioningError
 from iotprovision.firmware.mcu import FLASH
 from iotprovision.kit.debugger import SHORT_NAME, vendor_errors
 
-# The lowest supply of the MCUs that are programmed with scripts is 2.0 V; without one the debugger measures some tenths.
+# The lowest supply of the MCUs that are programmed with scripts is 2.0 V; without it some tenths are measured.
 LOWEST_VOLTS = 1.5
 # Bytes that read as zeros where the MCU is protected: an erased instruction is all ones, a program begins with a jump.
 FIRST_INSTRUCTIONS = 16

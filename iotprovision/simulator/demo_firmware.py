@@ -1,6 +1,6 @@
 """The vendor's demos, modelled: the log of the start, the command line.
 
-AWS 4.1.2 and Google 4.0.0 of the AVR-IoT kits, AWS 4.1.3 of the PIC-IoT kits.
+AWS 4.1.2 and Google 4.0.0 of the AVR-IoT kits, AWS 4.1.3 and Google 1.1.1 of the PIC-IoT kits.
 
 There is no network: Wi-Fi credentials are taken as the demo takes them, into RAM, and nothing connects.
 """
@@ -258,6 +258,15 @@ class PicDemoFirmware(DemoFirmware):
     """The AWS demo of the PIC-IoT kits: the same source, another version."""
 
     firmware_version = "4.1.3"
+
+    def _start_secure_element(self) -> None:
+        self._secure_element.identify()
+
+
+class PicGoogleDemoFirmware(GoogleDemoFirmware):
+    """The Google demo of the PIC-IoT kits. Its image has one version text, which both commands tell."""
+
+    firmware_version = command_line_version = "1.1.1"
 
     def _start_secure_element(self) -> None:
         self._secure_element.identify()

@@ -108,8 +108,9 @@ class _Run:
     # --- core
 
     def execute(self) -> None:
+        instruction = self.number(1, "<H") | self.byte(3) << 16
         if self.core:
-            self.core.execute(self.number(1, "<H") | self.byte(3) << 16)
+            self.core.execute(instruction)
 
     def shift_out(self) -> None:
         self.shifted_out = self.core.word(VISI) if self.core else 0

@@ -10,7 +10,12 @@ from typing import Protocol
 from iotprovision.firmware.mcu import without_erased_end
 from iotprovision.simulator.board import Board
 from iotprovision.simulator.bridge_firmware import BridgeFirmware
-from iotprovision.simulator.demo_firmware import DemoFirmware, GoogleDemoFirmware, PicDemoFirmware
+from iotprovision.simulator.demo_firmware import (
+    DemoFirmware,
+    GoogleDemoFirmware,
+    PicDemoFirmware,
+    PicGoogleDemoFirmware,
+)
 from iotprovision.simulator.ecc608 import Ecc608
 from iotprovision.simulator.icsp_part import ERASED_INSTRUCTION
 from iotprovision.simulator.provisioning_firmware import PicProvisioningFirmware, ProvisioningFirmware
@@ -39,6 +44,7 @@ FINGERPRINTS = {
     "avr-iot-google-demo": "f9df89f5ad4f2f28bf3bf872dfdf0e1aa6e23691429b4d40ec161d72b3808aba",
     "pic-iot-provisioning": "8324aa964b6d2b2d8b17521666412726bbd8b1dc4ddd8a42d4cdbf43b82990bc",
     "pic-iot-aws-demo": "d8f98cf58799e2f8f9b236b089779b1b2a8a1f4e1c2c544fc7662ed0188a0d17",
+    "pic-iot-google-demo": "743b04895e17187aaf8196f7e96c422a2017067ce46b53415e1381e9d97d2588",
 }
 # The others are recognised and stay silent.
 MODELS: dict[str, Callable[[Ecc608, Winc1510], Firmware]] = {
@@ -48,6 +54,7 @@ MODELS: dict[str, Callable[[Ecc608, Winc1510], Firmware]] = {
     "avr-iot-google-demo": GoogleDemoFirmware,
     "pic-iot-provisioning": PicProvisioningFirmware,
     "pic-iot-aws-demo": PicDemoFirmware,
+    "pic-iot-google-demo": PicGoogleDemoFirmware,
 }
 
 
