@@ -34,6 +34,7 @@ from iotprovision.firmware.cache import FirmwareCache
 from iotprovision.firmware.debugger_archive import DebuggerArchive
 from iotprovision.firmware.hex_image import HexImage
 from iotprovision.firmware.index import Image, load_index
+from iotprovision.firmware.mcu import mcu_by_name
 from iotprovision.kit.boot_mode import needs_finishing
 from iotprovision.kit.debugger_upgrade import finish_upgrade
 from iotprovision.kit.detection import FoundKit, find_kit
@@ -42,7 +43,7 @@ from iotprovision.passphrases import Passphrases
 from iotprovision.pki.authority import Authority
 from iotprovision.pki.names import Names
 from iotprovision.provisioners import provisioner
-from iotprovision.provisioners.plan import Plan
+from iotprovision.provisioners.plan import NEEDS_MCU, Plan
 from iotprovision.provisioners.work import AccountWork, Firmware, KitWork, WifiModuleUpgrade
 from iotprovision.report import Reporter, set_up_log
 from iotprovision.steps import Record, Rules, run
@@ -234,12 +235,27 @@ class Run:
     def _open_account(self) -> Account:
         return self._bench.account() if self._bench else Account(self._options.aws_profile)
 
+    def _check_actions(self, kit: FoundKit) -> None:
+        """:raises UsageError: an action cannot be done on this kit"""
+        for action, reason in kit.kit.left_out.items():
+            if action in self._actions:
+                others = [other for other in self._options.actions if other != action]
+                raise UsageError(
+                    f"This version does not do the action {action} on {kit.name}",
+                    f"{reason}\nNothing was changed.",
+                    f"leave out {action}" + (f": iotprovision {' '.join(others)}" if others else ""),
+                )
+
     def _kit_work(self, kit: FoundKit, network: WifiNetwork | None) -> KitWork:
+        self._check_actions(kit)
         application = self._application(kit) if "application" in self._actions else None
         files = self._store.for_kit(kit.serial_number)
         if not self._options.dry_run:
             self._resources.enter_context(files.lock())
-        target = self._resources.enter_context(Target(kit, given_port=self._options.port))
+        scripts = functools.partial(self._cache().scripts_for, kit.mcu)
+        if NEEDS_MCU & self._actions and mcu_by_name(kit.mcu).programmed_with_scripts:
+            scripts()  # fetched and checked before anything is done
+        target = self._resources.enter_context(Target(kit, given_port=self._options.port, pack=scripts))
         return KitWork(
             kit=kit,
             target=target,

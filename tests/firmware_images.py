@@ -24,6 +24,8 @@ def image_path(name: str) -> Path:
 
 
 @cache
-def hex_image(name: str, mcu: str = "atmega4808") -> HexImage:
-    """An image of the index, loaded."""
-    return HexImage.load(image_path(name), mcu)
+def hex_image(name: str, mcu: str | None = None) -> HexImage:
+    """An image of the index, loaded: for its own MCU, or for another."""
+    of_index = firmware_cache().index.image(name).mcu
+    assert of_index is not None
+    return HexImage.load(image_path(name), mcu or of_index)

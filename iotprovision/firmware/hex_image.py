@@ -21,6 +21,11 @@ LARGEST_FILE = 8 * 1024 * 1024
 # AVR instruction set manual: JMP is 1001 010k kkkk 110k, RJMP is 1100 kkkk kkkk kkkk.
 _JMP_MASK, _JMP = 0xFE0E, 0x940C
 _RJMP_MASK, _RJMP = 0xF000, 0xC000
+# 16-bit MCU and DSC Programmer's Reference Manual: GOTO is 04 and the lower address bits, then the upper seven bits.
+_GOTO = 0x04
+# PIC24FJ256GA705 family data sheet, configuration word FSEC at 0x15F00: bits 7 and 6 are set where nothing is
+# protected.
+_FSEC, _FSEC_GSS = 0x2BE00, 0xC0
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,8 @@ class HexImage:
     """The content of an Intel HEX file for one MCU.
 
     :param segments: sorted; no flash page belongs to two of them, because flash pages are written once after an erase.
-        Holes between records that share a page, or lie in neighbouring pages, are filled with 0xFF
+        Holes between records that share a page, or lie in neighbouring pages, are filled with what is erased, and so
+        are the units of flash that a segment begins and ends in
     """
 
     path: Path
@@ -86,7 +92,8 @@ class HexImage:
             step = max(area.page_size, 1) if name != FUSES else len(data)
             for start in range(0, len(data), step):
                 page = data[start : start + step]
-                if name == FUSES or page.strip(bytes([BLANK])):
+                erased = target.erased_flash(start, len(page)) if name == FLASH else bytes([BLANK]) * len(page)
+                if name == FUSES or page != erased:
                     segments.append(Segment(area, start, page))
         return cls(path, target, tuple(_joined(segments)))
 
@@ -106,9 +113,9 @@ class HexImage:
 
     @property
     def flash(self) -> bytes:
-        """The flash from address 0 to the last byte of the image; what is not in the image is 0xFF."""
+        """The flash from address 0 to the last byte of the image; what is not in the image is erased."""
         parts = [segment for segment in self.segments if segment.area.name == FLASH]
-        content = bytearray([BLANK]) * max((segment.end for segment in parts), default=0)
+        content = bytearray(self.mcu.erased_flash(0, max((segment.end for segment in parts), default=0)))
         for segment in parts:
             content[segment.offset : segment.end] = segment.data
         return bytes(content)
@@ -124,8 +131,8 @@ class HexImage:
 
     @property
     def flash_sha256(self) -> str:
-        """Of the flash without trailing 0xFF: equal for images that leave the flash equal. Lower-case hex digits."""
-        return hashlib.sha256(self.flash.rstrip(bytes([BLANK]))).hexdigest()
+        """Of the flash without its erased end: equal for images that leave the flash equal. Lower-case hex digits."""
+        return hashlib.sha256(self.mcu.without_erased_end(self.flash)).hexdigest()
 
 
 def _parse(path: Path) -> IntelHex:
@@ -157,18 +164,43 @@ def _segments(content: IntelHex, mcu: Mcu, path: Path) -> tuple[Segment, ...]:
     segments: list[Segment] = []
     for start, stop in content.segments():
         area = _area_at(start, stop, mcu, path)
-        segment = Segment(area, start - area.hex_address, bytes(content.tobinarray(start=start, end=stop - 1)))
+        data = bytes(content.tobinarray(start=start, end=stop - 1))
+        segment = _whole_units(Segment(area, start - area.hex_address, data), mcu)
         previous = segments[-1] if segments and segments[-1].area == area else None
         if (
             area.name == FLASH
             and previous
             and segment.offset // area.page_size <= (previous.end - 1) // area.page_size + 1
         ):
-            hole = bytes([BLANK]) * (segment.offset - previous.end)
-            segments[-1] = Segment(area, previous.offset, previous.data + hole + segment.data)
+            segments[-1] = _merged(previous, segment, mcu)
         else:
             segments.append(segment)
     return tuple(segments)
+
+
+def _whole_units(segment: Segment, mcu: Mcu) -> Segment:
+    """The segment, begun and ended where units of flash do."""
+    if segment.area.name != FLASH or mcu.unit == 1:
+        return segment
+    start = segment.offset // mcu.unit * mcu.unit
+    end = -(-segment.end // mcu.unit) * mcu.unit
+    before, behind = segment.offset - start, end - segment.end
+    data = mcu.erased_flash(start, before) + segment.data + mcu.erased_flash(segment.end, behind)
+    return Segment(segment.area, start, data)
+
+
+def _merged(first: Segment, second: Segment, mcu: Mcu) -> Segment:
+    """Two segments of flash as one. Of whole units, they may share one: then what is erased in one is the other's."""
+    if second.offset >= first.end:
+        hole = mcu.erased_flash(first.end, second.offset - first.end)
+        return Segment(first.area, first.offset, first.data + hole + second.data)
+    shared = first.end - second.offset
+    erased = mcu.erased_flash(second.offset, shared)
+    both = bytes(
+        old if new == blank else new
+        for old, new, blank in zip(first.data[-shared:], second.data[:shared], erased, strict=True)
+    )
+    return Segment(first.area, first.offset, first.data[:-shared] + both + second.data[shared:])
 
 
 def _joined(segments: Iterable[Segment]) -> list[Segment]:
@@ -205,8 +237,10 @@ def _area_at(start: int, stop: int, mcu: Mcu, path: Path) -> Area:
 
 def _check_target(image: HexImage) -> None:
     flash = image.flash
-    if len(flash) < 4 or all(byte == BLANK for byte in flash[:4]):
+    if len(flash) < 4 or image.mcu.is_erased(flash[:4]):
         raise _refusal(image.path, "It has nothing at address 0, where the MCU starts.")
+    if image.mcu.architecture == "PIC24":
+        _check_pic24(image)
     if image.mcu.architecture != "avr8x":
         return
     first = int.from_bytes(flash[:2], "little")
@@ -225,6 +259,21 @@ def _check_target(image: HexImage) -> None:
                 image.path,
                 "It sets the lock bits: afterwards nobody could read or program the MCU without erasing all of it.",
             )
+
+
+def _check_pic24(image: HexImage) -> None:
+    flash = image.flash
+    if any(flash[3::4]):
+        raise _other_mcu(image, "it has more than 24 bits in an instruction")
+    target = int.from_bytes(flash[:2], "little") | (flash[4] & 0x7F) << 16 if len(flash) >= 8 else 1
+    if flash[2] != _GOTO or target & 1 or any(flash[5:8]) or not 0 < target < image.mcu.flash.size // 2:
+        raise _other_mcu(image, "it does not begin with a jump into its flash, as a program for this MCU does")
+    security = flash[_FSEC : _FSEC + 1] or bytes([BLANK])
+    if security[0] & _FSEC_GSS != _FSEC_GSS:
+        raise _refusal(
+            image.path,
+            "It sets code protection: afterwards nobody could read or program the MCU without erasing all of it.",
+        )
 
 
 def _check_fuses(image: HexImage, segment: Segment) -> None:

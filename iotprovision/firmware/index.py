@@ -70,11 +70,33 @@ class Image:
 
 
 @dataclass(frozen=True)
+class ScriptPack:
+    """The vendor's scripts that program one MCU over ICSP: Python code for pymcuprog.
+
+    :param mcu: in lower case
+    :param folder: path inside the wheel
+    :param files: path below the folder, and its SHA-256 in lower-case hex digits; there are no other files
+    """
+
+    name: str
+    mcu: str
+    wheel: Wheel
+    folder: str
+    licence: str
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class FirmwareIndex:
-    """All images and the wheels they come from."""
+    """All images and script packs, and the wheels they come from."""
 
     wheels: Mapping[str, Wheel]
     images: tuple[Image, ...]
+    packs: tuple[ScriptPack, ...] = ()
+
+    def pack(self, mcu: str) -> ScriptPack | None:
+        """The scripts that an MCU is programmed with; None for one that needs none. Letter case does not matter."""
+        return next((pack for pack in self.packs if pack.mcu == mcu.lower()), None)
 
     def image(self, name: str) -> Image:
         """The image of that name.
@@ -121,7 +143,9 @@ def load_index(path: Path | None = None) -> FirmwareIndex:
     """
     content: dict[str, Any] = yaml.safe_load((path or index_path()).read_text(encoding="utf-8"))
     wheels = {name: Wheel(name=name, **fields) for name, fields in content["wheels"].items()}
-    return FirmwareIndex(wheels=wheels, images=tuple(_image(fields, wheels) for fields in content["images"]))
+    packs = (ScriptPack(**{**fields, "wheel": wheels[fields["wheel"]]}) for fields in content.get("packs", ()))
+    images = (_image(fields, wheels) for fields in content["images"])
+    return FirmwareIndex(wheels=wheels, images=tuple(images), packs=tuple(packs))
 
 
 def _image(fields: dict[str, Any], wheels: Mapping[str, Wheel]) -> Image:

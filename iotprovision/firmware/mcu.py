@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 from pymcuprog.deviceinfo.deviceinfo import DeviceMemoryInfo, getdeviceinfo
 from pymcuprog.deviceinfo.deviceinfokeys import DeviceMemoryInfoKeys
@@ -46,6 +47,9 @@ class Mcu:
     :param fuse_bits: the bits that exist in each fuse, by its number; a fuse that is not named is reserved
     :param unlocked: what its lock bits hold while it can be read and programmed; None where unknown
     :param vectors: how many interrupt vectors the largest member of the family has; None where unknown
+    :param erased: what erased flash reads as, over and over
+    :param unit: bytes of flash that are only read and written together
+    :param programmed_with_scripts: whether pymcuprog needs the vendor's scripts for it
     """
 
     name: str
@@ -54,16 +58,47 @@ class Mcu:
     fuse_bits: Mapping[int, int] = field(default_factory=dict)
     vectors: int | None = None
     unlocked: bytes | None = None
+    erased: bytes = b"\xff"
+    unit: int = 1
+    programmed_with_scripts: bool = False
 
     @property
     def flash(self) -> Area:
         return self.areas[FLASH]
+
+    def erased_flash(self, offset: int, size: int) -> bytes:
+        """What so many bytes of erased flash hold."""
+        start = offset % len(self.erased)
+        return (self.erased * (size // len(self.erased) + 2))[start : start + size]
+
+    def is_erased(self, data: bytes, offset: int = 0) -> bool:
+        """Whether these bytes of flash, from that offset on, are erased."""
+        return data == self.erased_flash(offset, len(data))
+
+    def without_erased_end(self, flash: bytes) -> bytes:
+        """A flash content from address 0 on, without what is erased at its end."""
+        return without_erased_end(flash, self.erased)
+
+
+def without_erased_end(flash: bytes, erased: bytes) -> bytes:
+    """A flash content without the erased bytes at its end; of an instruction that is not erased nothing is left out."""
+    if len(erased) == 1:
+        return flash.rstrip(erased)
+    end = len(flash) - len(flash) % len(erased)
+    if end == len(flash):
+        while end and flash[end - len(erased) : end] == erased:
+            end -= len(erased)
+        return flash[:end]
+    return flash
 
 
 # ATmega4808/4809 data sheet, "Fuses": WDTCFG, BODCFG, OSCCFG, SYSCFG0, SYSCFG1, APPEND, BOOTEND; 3 and 4 are reserved.
 _MEGA0_FUSES = {0: 0xFF, 1: 0xFF, 2: 0x83, 5: 0xC9, 6: 0x07, 7: 0xFF, 8: 0xFF}
 _MEGA0_VECTORS = 40
 _MEGA0_UNLOCKED = b"\xc5"
+# Of the four bytes that an instruction takes, the last does not exist.
+_PIC24 = {"erased": b"\xff\xff\xff\x00", "unit": 16, "programmed_with_scripts": True}
+_FAMILIES: dict[str, dict[str, Any]] = {"PIC24": _PIC24}
 _FUSE_BITS = {"atmega4808": _MEGA0_FUSES}
 _VECTORS = {"atmega4808": _MEGA0_VECTORS}
 _UNLOCKED = {"atmega4808": _MEGA0_UNLOCKED}
@@ -98,4 +133,5 @@ def mcu_by_name(name: str) -> Mcu:
         fuse_bits=_FUSE_BITS.get(lower, {}),
         vectors=_VECTORS.get(lower),
         unlocked=_UNLOCKED.get(lower),
+        **_FAMILIES.get(description["architecture"], {}),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 
@@ -26,6 +26,7 @@ class KitDescription:
     :param links: CLICK_ME_TYPE for each cloud
     :param redirect: REDIRECT register, the kit's number on the vendor's web pages
     :param factory_link: the cloud that the kit's page leads to when it leaves the factory
+    :param left_out: actions that cannot be done on it, and why
     """
 
     name: str
@@ -38,6 +39,7 @@ class KitDescription:
     links: Mapping[str, int]
     redirect: str
     factory_link: str
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def image(self, job: str) -> Image:
         """The firmware image that does a job on this kit.

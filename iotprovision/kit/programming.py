@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from pymcuprog.backend import Backend, SessionConfig
-from pymcuprog.toolconnection import ToolUsbHidConnection
-
 from iotprovision.errors import ProofError
+from iotprovision.firmware.cache import FirmwareCache
 from iotprovision.firmware.hex_image import HexImage, Segment
-from iotprovision.firmware.mcu import FUSES, Area
-from iotprovision.kit.debugger import SHORT_NAME, vendor_errors
+from iotprovision.firmware.mcu import FUSES, Area, mcu_by_name
+from iotprovision.kit.script_session import ScriptSession
+from iotprovision.kit.target_session import DirectSession, TargetSession
 
 Progress = Callable[[int, int], None]
 
@@ -52,55 +52,48 @@ class TargetProgrammer:
 
     :param serial_number: of the debugger
     :param mcu: name of the MCU, in any letter case
+    :param pack: gives the folder of the scripts that such an MCU is programmed with, and is asked only for one that
+        needs them; by default they come from the user's cache
     :raises AccessError: the kit or its MCU cannot be reached; the session is ended in any case
     """
 
-    def __init__(self, serial_number: str, mcu: str) -> None:
+    def __init__(self, serial_number: str, mcu: str, pack: Callable[[], Path] | None = None) -> None:
         self.serial_number = serial_number
         self.mcu = mcu.lower()
-        self._backend: Any = None
+        self._pack = pack
+        self._session: TargetSession | None = None
 
     def __enter__(self) -> TargetProgrammer:
-        self._backend = Backend()
-        try:
-            with vendor_errors(self.serial_number):
-                self._backend.connect_to_tool(
-                    ToolUsbHidConnection(serialnumber=self.serial_number, tool_name=SHORT_NAME)
-                )
-            with vendor_errors(self.serial_number):
-                self._backend.start_session(SessionConfig(self.mcu))
-            with vendor_errors(self.serial_number):
-                self._backend.read_device_id()
-        except BaseException:
-            self._abandon()
-            raise
+        if mcu_by_name(self.mcu).programmed_with_scripts:
+            pack = (self._pack or script_pack(os.environ, self.mcu))()
+            self._session = ScriptSession(self.serial_number, self.mcu, pack)
+        else:
+            self._session = DirectSession(self.serial_number, self.mcu)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if error is not None:
-            self._abandon()
+        if error is None:
+            self.close()
             return
-        self.close()
+        session, self._session = self._session, None
+        if session is not None:
+            session.abandon()
 
     def close(self) -> None:
         """End the session: the MCU starts. Nothing happens when it was ended before.
 
         :raises AccessError: the debugger did not take part in ending it
         """
-        backend, self._backend = self._backend, None
-        if backend is None:
-            return
-        try:
-            with vendor_errors(self.serial_number):
-                backend.end_session()
-        except BaseException:
-            self._backend = backend
-            self._abandon()
-            raise
-        with vendor_errors(self.serial_number):
-            backend.disconnect_from_tool()
+        session, self._session = self._session, None
+        if session is not None:
+            session.end()
+
+    @property
+    def _open_session(self) -> TargetSession:
+        assert self._session is not None, "only inside the 'with' block"
+        return self._session
 
     def first_difference(self, image: HexImage, progress: Progress = _no_progress) -> Difference | None:
         """Compare the MCU with the image; reading stops at the first difference.
@@ -137,8 +130,7 @@ class TargetProgrammer:
         :param progress: called with bytes done and bytes in all
         :raises AccessError: the kit cannot be reached
         """
-        with vendor_errors(self.serial_number):
-            self._backend.erase()
+        self._open_session.erase()
         done = 0
         for segment in image.segments:
             for chunk in segment.chunks(WRITE_SIZE):
@@ -161,9 +153,7 @@ class TargetProgrammer:
             )
 
     def _read(self, chunk: Segment) -> bytes:
-        with vendor_errors(self.serial_number):
-            (memory,) = self._backend.read_memory(chunk.area.name, chunk.offset, len(chunk.data))
-        return bytes(memory.data)
+        return self._open_session.read(chunk.area.name, chunk.offset, len(chunk.data))
 
     def _write(self, chunk: Segment) -> None:
         parts: Iterator[Segment] = iter([chunk])
@@ -171,24 +161,16 @@ class TargetProgrammer:
             now = self._read(chunk)
             parts = (fuse for fuse in chunk.chunks(1) if fuse.data[0] != now[fuse.offset - chunk.offset])
         for part in parts:
-            with vendor_errors(self.serial_number):
-                self._backend.write_memory(bytearray(part.data), part.area.name, part.offset)
+            self._open_session.write(part.area.name, part.offset, part.data)
 
-    def _abandon(self) -> None:
-        """End what can be ended without raising: another error is on its way."""
-        backend, self._backend = self._backend, None
-        if backend is None:
-            return
-        target = backend.programmer.device_model if backend.programmer else None
-        backend.session_active = False
-        endings: list[Callable[[], None]] = [backend.disconnect_from_tool]
-        if target is not None:
-            endings.insert(0, target.stop)
-        for ending in endings:
-            with contextlib.suppress(Exception), vendor_errors(self.serial_number):
-                ending()
-        with contextlib.suppress(Exception):
-            backend.transport.disconnect()
+
+def script_pack(environment: Mapping[str, str], mcu: str) -> Callable[[], Path]:
+    """What gives the folder of the scripts that an MCU is programmed with: fetched where it is not there, and checked.
+
+    :param environment: variables of the process, which decide where it is kept
+    """
+    cache = FirmwareCache(environment)
+    return lambda: cache.scripts_for(mcu)
 
 
 def _compare(chunk: Segment, found: bytes, fuse_bits: Any) -> Difference | None:
@@ -203,10 +185,11 @@ def _compare(chunk: Segment, found: bytes, fuse_bits: Any) -> Difference | None:
     return None
 
 
-def reset_target(serial_number: str, mcu: str) -> None:
+def reset_target(serial_number: str, mcu: str, pack: Callable[[], Path] | None = None) -> None:
     """Let the MCU start anew.
 
+    :param pack: as of TargetProgrammer
     :raises AccessError: the kit or its MCU cannot be reached
     """
-    with TargetProgrammer(serial_number, mcu):
+    with TargetProgrammer(serial_number, mcu, pack):
         pass

@@ -39,14 +39,20 @@ class Target:
     Programming and comparing happen in one session as long as nothing starts the MCU in between.
 
     :param sleep: waits for so many seconds
+    :param pack: gives the folder of the scripts that the MCU is programmed with, where it is one that needs them
     :param given_port: serial port that was chosen; without it the kit's own is used, and found again when it may have
         another name
     """
 
     def __init__(
-        self, kit: FoundKit, sleep: Callable[[float], None] = time.sleep, given_port: str | None = None
+        self,
+        kit: FoundKit,
+        sleep: Callable[[float], None] = time.sleep,
+        given_port: str | None = None,
+        pack: Callable[[], Path] | None = None,
     ) -> None:
         self._kit = kit
+        self._pack = pack
         self._given_port = given_port
         self._sleep = sleep
         self._programmer: TargetProgrammer | None = None
@@ -81,7 +87,7 @@ class Target:
             if self._programmer is not None:
                 self.start()
             elif unfinished:
-                reset_target(self._kit.serial_number, self._kit.mcu)
+                reset_target(self._kit.serial_number, self._kit.mcu, self._pack)
 
     def check_port(self) -> None:
         """Make sure that the serial port can be opened, before anything is done that needs it later.
@@ -121,7 +127,7 @@ class Target:
         if self._programmer is not None:
             self._release()
         else:
-            reset_target(self._kit.serial_number, self._kit.mcu)
+            reset_target(self._kit.serial_number, self._kit.mcu, self._pack)
         if link.wait_ready().about is None:
             log.info("the firmware did not reach the Wi-Fi module; resetting it once more")
             self._sleep(RESET_AGAIN_AFTER)
@@ -139,7 +145,7 @@ class Target:
         if self._programmer is not None:
             self._release()
         else:
-            reset_target(self._kit.serial_number, self._kit.mcu)
+            reset_target(self._kit.serial_number, self._kit.mcu, self._pack)
         bridge = WincBridge(self._line, self._sleep)
         bridge.wait_ready()
         self.bridge = bridge
@@ -169,7 +175,7 @@ class Target:
     def _session(self) -> TargetProgrammer:
         if self._programmer is None:
             self._hang_up()
-            self._programmer = TargetProgrammer(self._kit.serial_number, self._kit.mcu).__enter__()
+            self._programmer = TargetProgrammer(self._kit.serial_number, self._kit.mcu, self._pack).__enter__()
         return self._programmer
 
     def _release(self) -> None:

@@ -13,7 +13,6 @@ from iotprovision.errors import ExitCode, ProvisioningError, UsageError
 from iotprovision.simulator.kinds import EMULATED, KINDS, SimulatedKitName
 
 DEFAULT_KIT = "avr-iot-wa"
-BUS_FOLDER = "IOTPROVISION_SIMULATOR_BUS"  # injected/sitecustomize.py reads it
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -82,14 +81,10 @@ def _serve(arguments: argparse.Namespace, folder: Path) -> int:
 
 
 def _run(arguments: argparse.Namespace, folder: Path) -> int:
-    from iotprovision.simulator.host import served_kits
+    from iotprovision.simulator.host import bus_environment, served_kits
 
     served_kits(folder)
-    injected = str(Path(__file__).parent / "injected")
-    path = os.environ.get("PYTHONPATH")
-    environment = dict(os.environ)
-    environment["PYTHONPATH"] = os.pathsep.join([injected, path] if path else [injected])
-    environment[BUS_FOLDER] = str(folder.absolute())
+    environment = {**os.environ, **bus_environment(folder)}
     try:
         if os.name == "posix":
             os.execvpe(arguments.command[0], arguments.command, environment)  # noqa: S606 - running it is the purpose

@@ -130,9 +130,13 @@ class SecureElementDriver:
         if word[slot // 8] >> slot % 8 & 1:
             self._command(ecc608.LOCK, slot << 2 | ecc608.ZONE_DATA)
 
-    def start(self) -> None:
-        """What the firmware does at every start: identify the chip, lock slot 0, test the random generator."""
+    def identify(self) -> None:
+        """What each firmware does first."""
         self._command(ecc608.READ, ecc608.ZONE_CONFIG | ecc608.WHOLE_BLOCK)
+
+    def start(self) -> None:
+        """What the AVR's firmware does at every start: identify the chip, lock slot 0, test the random generator."""
+        self.identify()
         for opcode, parameter1 in ((ecc608.LOCK, ecc608.ZONE_DATA), (ecc608.SELFTEST, 0x01)):
             try:
                 self._command(opcode, parameter1)

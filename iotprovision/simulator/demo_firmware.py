@@ -1,4 +1,6 @@
-"""The AWS demo 4.1.2 and the Google demo 4.0.0 of the AVR-IoT kits, modelled: the log of the start, the command line.
+"""The vendor's demos, modelled: the log of the start, the command line.
+
+AWS 4.1.2 and Google 4.0.0 of the AVR-IoT kits, AWS 4.1.3 and Google 1.1.1 of the PIC-IoT kits.
 
 There is no network: Wi-Fi credentials are taken as the demo takes them, into RAM, and nothing connects.
 """
@@ -117,7 +119,7 @@ class DemoFirmware:
         """The log of the start."""
         self._clear()
         try:
-            self._secure_element.start()
+            self._start_secure_element()
             self._device = self._secure_element.serial_number().hex().upper().encode()
         except ChipHangsError:
             self._hangs = True
@@ -125,6 +127,9 @@ class DemoFirmware:
         except DriverError:
             self._device = b""
         return b"".join(map(self._log_line, self._read_names()))
+
+    def _start_secure_element(self) -> None:
+        self._secure_element.start()
 
     def _read_names(self) -> list[bytes]:
         """Read endpoint and thing name from the Wi-Fi module; what is logged about them."""
@@ -247,3 +252,21 @@ class GoogleDemoFirmware(DemoFirmware):
             return b"Error getting key."
         pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         return pem.strip().replace(b"\n", b"\r\n")
+
+
+class PicDemoFirmware(DemoFirmware):
+    """The AWS demo of the PIC-IoT kits: the same source, another version."""
+
+    firmware_version = "4.1.3"
+
+    def _start_secure_element(self) -> None:
+        self._secure_element.identify()
+
+
+class PicGoogleDemoFirmware(GoogleDemoFirmware):
+    """The Google demo of the PIC-IoT kits. Its image has one version text, which both commands tell."""
+
+    firmware_version = command_line_version = "1.1.1"
+
+    def _start_secure_element(self) -> None:
+        self._secure_element.identify()

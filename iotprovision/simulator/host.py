@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,8 @@ from iotprovision.simulator.usb_bus import Bus, KitConnection, Replacement
 if TYPE_CHECKING:
     from iotprovision.simulator.power_up import CloudAddress, PowerUpReport
 
+PYTHON_PATH = "PYTHONPATH"
+BUS_FOLDER = "IOTPROVISION_SIMULATOR_BUS"  # injected/sitecustomize.py reads it
 STOP_TIMEOUT = 15.0  # seconds: a kit saves 1 MiB and ends its threads
 
 
@@ -203,11 +206,29 @@ def _stop(process: subprocess.Popen[bytes]) -> int:
 def attached(state_folder: Path) -> Iterator[None]:
     """This program sees the simulated kits of the folder, and no real ones, as long as the context lasts."""
     replacement = Replacement(Bus(state_folder))
+    before = {name: os.environ.get(name) for name in (PYTHON_PATH, BUS_FOLDER)}
     replacement.install()
+    # Python programs that this one starts are on the bus too.
+    os.environ.update(bus_environment(state_folder))
     try:
         yield
     finally:
         replacement.remove()
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def bus_environment(state_folder: Path) -> dict[str, str]:
+    """The variables that put a Python program on the bus of a folder's kits; others stay as they are."""
+    injected = str(Path(__file__).parent / "injected")
+    path = os.environ.get(PYTHON_PATH)
+    return {
+        PYTHON_PATH: os.pathsep.join([injected, path] if path else [injected]),
+        BUS_FOLDER: str(state_folder.absolute()),
+    }
 
 
 def served_kits(state_folder: Path) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from iotprovision.chips.ecc608 import Kind as SecureElementKind
 from iotprovision.errors import UsageError
+from iotprovision.simulator.icsp_part import PIC24FJ128GA705, IcspPart
 from iotprovision.simulator.updi_part import ATMEGA4808, UpdiPart
 
 
@@ -18,13 +19,15 @@ class KitKind:
     :param board_file: the factory's board registers, in ``pydebuggerconfig/board-configs``
     :param device_file: the factory's device data, in ``pydebuggerconfig/device-configs``
     :param secure_element: which of the two kinds of factory certificates its chip has
+    :param has_emulator: whether something executes the firmware of its MCU
     """
 
     register_name: str
-    part: UpdiPart
+    part: UpdiPart | IcspPart
     board_file: str
     device_file: str
     secure_element: SecureElementKind
+    has_emulator: bool = True
 
 
 KINDS = {
@@ -33,6 +36,22 @@ KINDS = {
     ),
     "avr-iot-wa": KitKind(
         "AVR-IoT WA", ATMEGA4808, "AVR-IoT_WA.xml", "ATmega4808-device-blob.xml", SecureElementKind.MAH4I
+    ),
+    "pic-iot-wg": KitKind(
+        "PIC-IoT WG",
+        PIC24FJ128GA705,
+        "PIC-IoT_WG.xml",
+        "PIC24FJ128GA705-device-blob.xml",
+        SecureElementKind.MAH1H,
+        has_emulator=False,
+    ),
+    "pic-iot-wa": KitKind(
+        "PIC-IoT WA",
+        PIC24FJ128GA705,
+        "PIC-IoT_WA.xml",
+        "PIC24FJ128GA705-device-blob.xml",
+        SecureElementKind.MAH4I,
+        has_emulator=False,
     ),
 }
 EMULATED = "@emulated"
@@ -53,6 +72,14 @@ class SimulatedKitName:
         match = _NAME.fullmatch(text.lower())
         kind = KINDS.get(match["kind"]) if match else None
         if match is None or kind is None:
-            choices = ", ".join(f"{name}, {name}{EMULATED}" for name in KINDS)
+            choices = ", ".join(
+                f"{name}, {name}{EMULATED}" if known.has_emulator else name for name, known in KINDS.items()
+            )
             raise UsageError(f"There is no simulated kit named {text!r}", hint=f"one of {choices} (#2, #3 … for more)")
+        if match["emulated"] and not kind.has_emulator:
+            raise UsageError(
+                f"The microcontroller of {match['kind']} cannot be emulated",
+                f"No emulator executes the firmware of a {kind.part.name}.",
+                f"use the modelled kit: {match['kind']}{match['number'] or ''}",
+            )
         return cls(text.lower(), kind, match["emulated"] is not None)

@@ -7,11 +7,18 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
+from iotprovision.firmware.mcu import without_erased_end
 from iotprovision.simulator.board import Board
 from iotprovision.simulator.bridge_firmware import BridgeFirmware
-from iotprovision.simulator.demo_firmware import DemoFirmware, GoogleDemoFirmware
+from iotprovision.simulator.demo_firmware import (
+    DemoFirmware,
+    GoogleDemoFirmware,
+    PicDemoFirmware,
+    PicGoogleDemoFirmware,
+)
 from iotprovision.simulator.ecc608 import Ecc608
-from iotprovision.simulator.provisioning_firmware import ProvisioningFirmware
+from iotprovision.simulator.icsp_part import ERASED_INSTRUCTION
+from iotprovision.simulator.provisioning_firmware import PicProvisioningFirmware, ProvisioningFirmware
 from iotprovision.simulator.winc1510 import Winc1510
 
 ERASED = b"\xff"
@@ -29,12 +36,15 @@ class Firmware(Protocol):
         """Everything sent in answer to bytes that come in at the full rate of the line."""
 
 
-# SHA-256 of the flash content without the erased bytes at its end, by the image's name in firmware/index.yaml.
+# SHA-256 of the flash content without what is erased at its end, by the image's name in firmware/index.yaml.
 FINGERPRINTS = {
     "avr-iot-provisioning": "17727394d7a523a128738daeb0ef5512e2381d6fdadf117e2e6920fcdca230b5",
     "avr-iot-winc-upgrade": "437cc4c13e758393febb6d9cd94a8e4a4777f9d66743b20fb42c80d3fdce683c",
     "avr-iot-aws-demo": "55788b5f0dfa7ba27b656f266188ecdb62aad04063ccb99c6dfd09e08f9ae4b9",
     "avr-iot-google-demo": "f9df89f5ad4f2f28bf3bf872dfdf0e1aa6e23691429b4d40ec161d72b3808aba",
+    "pic-iot-provisioning": "8324aa964b6d2b2d8b17521666412726bbd8b1dc4ddd8a42d4cdbf43b82990bc",
+    "pic-iot-aws-demo": "d8f98cf58799e2f8f9b236b089779b1b2a8a1f4e1c2c544fc7662ed0188a0d17",
+    "pic-iot-google-demo": "743b04895e17187aaf8196f7e96c422a2017067ce46b53415e1381e9d97d2588",
 }
 # The others are recognised and stay silent.
 MODELS: dict[str, Callable[[Ecc608, Winc1510], Firmware]] = {
@@ -42,12 +52,17 @@ MODELS: dict[str, Callable[[Ecc608, Winc1510], Firmware]] = {
     "avr-iot-winc-upgrade": BridgeFirmware,
     "avr-iot-aws-demo": DemoFirmware,
     "avr-iot-google-demo": GoogleDemoFirmware,
+    "pic-iot-provisioning": PicProvisioningFirmware,
+    "pic-iot-aws-demo": PicDemoFirmware,
+    "pic-iot-google-demo": PicGoogleDemoFirmware,
 }
 
 
 def fingerprint(flash: bytes) -> str:
-    """What a flash content is recognised by: SHA-256 without the erased bytes (0xFF) at its end, 64 hex digits."""
-    return hashlib.sha256(flash.rstrip(ERASED)).hexdigest()
+    """What a flash content is recognised by: SHA-256 without what is erased at its end, 64 hex digits."""
+    # A PIC's flash ends with the last byte of an instruction, which does not exist and reads as 0.
+    erased = ERASED_INSTRUCTION if flash.endswith(ERASED_INSTRUCTION[-1:]) else ERASED
+    return hashlib.sha256(without_erased_end(flash, erased)).hexdigest()
 
 
 def recognize(flash: bytes) -> str | None:

@@ -1,4 +1,4 @@
-"""The commands of provisioning firmware 0.4.9, each working on the one data buffer that the firmware has.
+"""The commands of the provisioning firmware, each working on the one data buffer that the firmware has.
 
 A blob lies in the buffer before a command runs; what a command returns lies there afterwards. Several commands leave
 remains there that a later one shows, so the buffer is kept as in the firmware.
@@ -6,7 +6,7 @@ remains there that a later one shows, so the buffer is kept as in the firmware.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from iotprovision.chips.ecc608 import OTP_SIZE, slot_size
@@ -14,7 +14,6 @@ from iotprovision.simulator.c_numbers import strtol, strtoul
 from iotprovision.simulator.chip_drivers import DriverError, SecureElementDriver, WifiModuleDriver
 from iotprovision.simulator.ecc608 import ZONE_DATA, ZONE_OTP
 
-FIRMWARE_VERSION = "0.4.9"
 HANDLER_VERSION = "1.3.0"
 DATA_BUFFER_SIZE = 1024
 
@@ -92,15 +91,74 @@ def _count(arguments: list[bytes], *allowed: int) -> None:
         raise _CommandError(ARGUMENT_COUNT)
 
 
+@dataclass(frozen=True)
+class Variant:
+    """In what the firmware of one kind of kit differs.
+
+    :param product: first line of MC+ABOUT
+    :param board: last line of MC+ABOUT
+    :param leds: bits of each name
+    :param order: commands in the order of the table, where it is not that of AVR-IoT
+    """
+
+    version: bytes
+    welcome: bytes
+    product: bytes
+    board: bytes
+    leds: Mapping[bytes, int]
+    order: tuple[bytes, ...] = ()
+
+
+AVR_IOT = Variant(
+    version=b"0.4.9",
+    welcome=b"Welcome to the avr-iot command handler!\r\n",
+    product=b"AVR-IoT provisioning FW",
+    board=b"AVR-IoT WG",
+    leds=LEDS,
+)
+PIC_IOT = Variant(
+    version=b"0.4.7",
+    welcome=b"Welcome to the PIC-IoT command handler!\r\n",
+    product=b"PIC-IoT provisioning FW",
+    board=b"PIC-IoT WG",
+    leds={name: bit for name, bit in LEDS.items() if name != b"ALL"},
+    order=(
+        b"MC+ABOUT",
+        b"MC+BLOBTEST",
+        b"MC+PING",
+        b"MC+ECC+GENPUBKEY",
+        b"MC+ECC+LOCK",
+        b"MC+ECC+OTP+READ",
+        b"MC+ECC+PUBKEY+READ",
+        b"MC+ECC+PUBKEY+WRITE",
+        b"MC+ECC+READ",
+        b"MC+ECC+SERIAL",
+        b"MC+ECC+SIGNDIGEST",
+        b"MC+ECC+WRITEBLOB",
+        b"MC+GETLED",
+        b"MC+LISTCOMMANDS",
+        b"MC+RESET",
+        b"MC+SETLED",
+        b"MC+VERSION",
+        b"MC+WINC+ERASE",
+        b"MC+WINC+READ",
+        b"MC+WINC+WRITEBLOB",
+    ),
+)
+
+
 class ProvisioningCommands:
     """The commands, the data buffer and the LEDs."""
 
-    def __init__(self, secure_element: SecureElementDriver, wifi_module: WifiModuleDriver) -> None:
+    def __init__(
+        self, secure_element: SecureElementDriver, wifi_module: WifiModuleDriver, variant: Variant = AVR_IOT
+    ) -> None:
+        self._variant = variant
         self._secure_element = secure_element
         self._wifi_module = wifi_module
         self.buffer = bytearray(DATA_BUFFER_SIZE)
         self.leds = 0
-        self.table = (
+        table = (
             Command(b"MC+ABOUT", False, self._about),
             Command(b"MC+BLOBTEST", True, self._blob_test),
             Command(b"MC+PING", False, self._ping),
@@ -122,6 +180,8 @@ class ProvisioningCommands:
             Command(b"MC+WINC+READ", False, self._read_flash),
             Command(b"MC+WINC+WRITEBLOB", True, self._write_flash),
         )
+        order = variant.order or tuple(command.name for command in table)
+        self.table = tuple(sorted(table, key=lambda command: order.index(command.name)))
 
     def run(self, command: Command, arguments: list[bytes], blob_length: int) -> tuple[int, bytes]:
         """Run a command on the buffer: its status and the data it returns.
@@ -169,11 +229,11 @@ class ProvisioningCommands:
     def _about(self, _arguments: list[bytes], _blob_length: int) -> int:
         versions = self._winc_versions()
         lines = (
-            b"AVR-IoT provisioning FW\r\nFW ",
-            FIRMWARE_VERSION.encode(),
+            self._variant.product + b"\r\nFW ",
+            self._variant.version,
             b"\r\n" + versions + b"Command handler ",
             HANDLER_VERSION.encode(),
-            b"\r\nfor the AVR-IoT WG\r\n",
+            b"\r\nfor the " + self._variant.board + b"\r\n",
         )
         return self._text(b"".join(lines))
 
@@ -195,15 +255,15 @@ class ProvisioningCommands:
         if not arguments or arguments[0] == b"COMMANDHANDLER":
             return self._text(HANDLER_VERSION.encode() + b"\r\n")
         if arguments[0] == b"FIRMWARE":
-            return self._text(FIRMWARE_VERSION.encode() + b"\r\n")
+            return self._text(self._variant.version + b"\r\n")
         if arguments[0] == b"WINC":
             return self._text(self._winc_versions())
         raise _CommandError(ARGUMENT_VALUE)
 
     def _led(self, name: bytes) -> int:
-        if name not in LEDS:
+        if name not in self._variant.leds:
             raise _CommandError(ARGUMENT_VALUE)
-        return LEDS[name]
+        return self._variant.leds[name]
 
     def _set_led(self, arguments: list[bytes], _blob_length: int) -> int:
         _count(arguments, 2)

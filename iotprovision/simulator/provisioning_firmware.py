@@ -1,6 +1,8 @@
-"""Provisioning firmware 0.4.9 of the AVR-IoT kits, modelled: start, line parser, blobs and answers.
+"""The provisioning firmware, modelled: start, line parser, blobs and answers.
 
-What it answers equals the real firmware byte for byte, misuse included (docs/serial-protocol.md).
+What 0.4.9 of the AVR-IoT kits answers equals the real firmware byte for byte, misuse included
+(docs/serial-protocol.md). 0.4.7 of the PIC-IoT kits has the same command handler; in what it is known to differ, the
+model differs too.
 """
 
 from __future__ import annotations
@@ -15,11 +17,13 @@ from iotprovision.simulator.ecc608 import Ecc608
 from iotprovision.simulator.modelled_uart import ModelledUart
 from iotprovision.simulator.provisioning_commands import (
     ARGUMENT_VALUE,
+    AVR_IOT,
     BAD_BLOB,
     BAD_COMMAND,
     DATA_BUFFER_SIZE,
     LINE_OVERRUN,
     OK,
+    PIC_IOT,
     Command,
     ProvisioningCommands,
     ResetRequestedError,
@@ -69,6 +73,8 @@ class ProvisioningFirmware:
 
     baud_rate = BAUD_RATE
     ring_size = RING_SIZE
+    variant = AVR_IOT
+    start_time = START_TIME
 
     def __init__(self, secure_element: Ecc608, wifi_module: Winc1510) -> None:
         self._secure_element = SecureElementDriver(secure_element)
@@ -78,7 +84,7 @@ class ProvisioningFirmware:
         self._clear()
 
     def _clear(self) -> None:
-        self._commands = ProvisioningCommands(self._secure_element, self._wifi_module)
+        self._commands = ProvisioningCommands(self._secure_element, self._wifi_module, self.variant)
         self._state = _State.READY
         self._line = bytearray()
         self._line_done = False
@@ -93,11 +99,14 @@ class ProvisioningFirmware:
         self._clear()
         self._hangs = False
         try:
-            self._secure_element.start()
-            return b"Welcome to the avr-iot command handler!\r\n" + self._about() + b"READY\r\n"
+            self._start_secure_element()
+            return self.variant.welcome + self._about() + b"READY\r\n"
         except ChipHangsError:
             self._hangs = True
             return b""
+
+    def _start_secure_element(self) -> None:
+        self._secure_element.start()
 
     def _about(self) -> bytes:
         """The text of MC+ABOUT; nothing when the Wi-Fi module does not answer."""
@@ -189,7 +198,7 @@ class ProvisioningFirmware:
         try:
             status, data = self._commands.run(command, self._arguments, blob_length)
         except ResetRequestedError:
-            yield self.start(), START_TIME
+            yield self.start(), self.start_time
             return
         except ChipHangsError:
             self._hangs = True
@@ -236,3 +245,17 @@ class ProvisioningFirmware:
         else:
             self._state = _State.SKIP_LINE
             yield self._status(BAD_BLOB), ERROR_TIME
+
+
+class PicProvisioningFirmware(ProvisioningFirmware):
+    """0.4.7 of the PIC-IoT kits: a larger ring, and slot 0 of the secure element stays as it is at the start.
+
+    Times are those of the AVR, but for the half second that it waits at its start.
+    """
+
+    ring_size = 127  # of 128, one place stays free
+    variant = PIC_IOT
+    start_time = START_TIME + 0.5
+
+    def _start_secure_element(self) -> None:
+        self._secure_element.identify()

@@ -9,13 +9,16 @@ from typing import Any
 
 from iotprovision.errors import StoreError, UsageError
 from iotprovision.simulator import boot_loader, debugger_flash, nedbg
-from iotprovision.simulator.board import Board, MicrocontrollerFactory
+from iotprovision.simulator.board import Board, Microcontroller, MicrocontrollerFactory
 from iotprovision.simulator.boot_loader import BootLoader
 from iotprovision.simulator.drive import write_drive
+from iotprovision.simulator.icsp_part import IcspPart
+from iotprovision.simulator.icsp_target import IcspTarget
 from iotprovision.simulator.kinds import SimulatedKitName
-from iotprovision.simulator.nedbg import Nedbg
+from iotprovision.simulator.nedbg import Nedbg, Target
 from iotprovision.simulator.serial_bridge import SerialBridge
 from iotprovision.simulator.state import KitState
+from iotprovision.simulator.updi_part import UpdiPart
 from iotprovision.simulator.updi_target import UpdiTarget
 
 logger = logging.getLogger(__name__)
@@ -53,6 +56,13 @@ def microcontroller_factory(name: SimulatedKitName) -> MicrocontrollerFactory:
     return EmulatedAvr
 
 
+def target_of(part: UpdiPart | IcspPart, board: Board, microcontroller: Microcontroller) -> Target:
+    """What hangs on the programming pins of the debugger."""
+    if isinstance(part, IcspPart):
+        return IcspTarget(board, part, microcontroller)
+    return UpdiTarget(board, part, microcontroller)
+
+
 class SimulatedKit:
     """One kit. Every method may be called from any thread.
 
@@ -72,7 +82,7 @@ class SimulatedKit:
         self._writing = threading.Lock()
         self._bridge = SerialBridge(self)
         self._microcontroller = make_microcontroller(self.board, self._bridge.transmit)
-        self._target = UpdiTarget(self.board, state.name.kind.part, self._microcontroller)
+        self._target = target_of(state.name.kind.part, self.board, self._microcontroller)
         self._debugger: Nedbg | BootLoader = self._start_debugger()
         self._saver = threading.Thread(target=self._save_when_idle, name="saver", daemon=True)
         self._saver.start()

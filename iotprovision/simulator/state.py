@@ -173,7 +173,7 @@ class KitState:
         board = Board(
             kit_name=kind.register_name,
             microcontroller=part.name,
-            flash=bytearray(b"\xff" * part.flash_size),
+            flash=bytearray(part.erased_flash),
             eeprom=bytearray(b"\xff" * part.eeprom_size),
             fuses=bytearray(part.factory_fuses),
             user_row=bytearray(b"\xff" * part.user_row_size),

@@ -34,6 +34,11 @@ class UpdiPart:
     revision_address: int = 0x0F01
     eeprom_save_fuse: tuple[int, int] = (5, 0x01)
 
+    @property
+    def erased_flash(self) -> bytes:
+        """The flash of a new part."""
+        return b"\xff" * self.flash_size
+
 
 ATMEGA4808 = UpdiPart(
     name="ATmega4808",

@@ -1,0 +1,110 @@
+"""The main jobs on simulated PIC-IoT kits: what kit, store and account hold afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kit_contents import read_client_store, slot_locked
+from running import Outcome, kit_folder, meters, run_tool, snapshot
+
+from iotprovision.errors import ExitCode
+
+WG, WA = "pic-iot-wg", "pic-iot-wa"
+WRITES = ("winc_sector_erases", "winc_page_writes", "secure_element_writes", "secure_element_locks", "register_writes")
+
+
+def run(home: Path, kit: str, *arguments: str) -> Outcome:
+    return run_tool(home, "--simulate", kit, *arguments, "--json")
+
+
+def step(outcome: Outcome, title: str) -> dict[str, Any]:
+    (found,) = [step for step in outcome.document["steps"] if step["title"] == title]
+    return dict(found)
+
+
+def secure_element(home: Path, kit: str) -> Any:
+    return yaml.safe_load((kit_folder(home, kit) / "ecc608.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("kit", "method"), [(WG, "jitr"), (WA, "mar"), (WG, "sandbox"), (WA, "sandbox")])
+def test_a_kit_becomes_a_device_and_connects(tmp_path: Path, kit: str, method: str) -> None:
+    first = run(tmp_path, kit, "-c", "aws", "-m", method)
+    assert first.code == 0, first.err
+    assert first.document["kit"]["name"] == {WG: "PIC-IoT WG", WA: "PIC-IoT WA"}[kit]
+    assert first.document["kit"]["mcu"] == "PIC24FJ128GA705"
+    assert "pic-iot-provisioning 0.4.7" in step(first, "Provisioning firmware")["done"]
+    assert "pic-iot-aws-demo 4.1.3" in step(first, "Application")["done"]
+    assert "accepted as" in step(first, "First connection")["done"]
+
+    winc = (kit_folder(tmp_path, kit) / "winc.bin").read_bytes()
+    assert read_client_store(winc)
+    element = secure_element(tmp_path, kit)
+    assert all(slot_locked(element, slot) for slot in (10, 11, 12))
+    assert not slot_locked(element, 0), "the PIC's firmware leaves slot 0 as it is"
+
+    before, chips = meters(tmp_path, kit), snapshot(kit_folder(tmp_path, kit))
+    second = run(tmp_path, kit, "-c", "aws", "-m", method)
+    assert second.code == 0, second.err
+    after = meters(tmp_path, kit)
+    assert [after[name] - before[name] for name in WRITES] == [0] * len(WRITES)
+    assert snapshot(kit_folder(tmp_path, kit)) == chips
+    assert "can be had again" in step(second, "Application that the kit held")["found"]
+
+
+def test_a_dry_run_programs_nothing(tmp_path: Path) -> None:
+    outcome = run(tmp_path, WA, "-c", "aws", "-m", "mar", "--dry-run")
+    assert outcome.code == 0, outcome.err
+    counted = meters(tmp_path, WA)
+    assert [counted[name] for name in (*WRITES, "target_flash_erases", "target_flash_page_writes")] == [0] * 7
+
+
+def test_wifi_is_set_at_the_console_of_the_demo(tmp_path: Path) -> None:
+    variables = {"IOTPROVISION_WIFI_PSK": "secretsecret"}
+    for cloud in ("aws", "google"):
+        arguments = ("--simulate", WA, "-c", cloud, "--wifi-ssid", "home", "application", "--json")
+        outcome = run_tool(tmp_path, *arguments, variables=variables)
+        assert outcome.code == 0, outcome.err
+        assert "sent 'home'" in step(outcome, "Wi-Fi network")["done"]
+
+
+@pytest.mark.parametrize("actions", [["wincupgrade"], ["all", "-w"]])
+def test_an_upgrade_of_the_wifi_module_is_refused_before_anything_is_written(
+    tmp_path: Path, actions: list[str]
+) -> None:
+    outcome = run(tmp_path, WA, "-c", "aws", "-m", "mar", *actions)
+    assert outcome.code == ExitCode.USAGE
+    assert "does not do the action wincupgrade on PIC-IoT WA" in outcome.err
+    assert "Nothing was changed." in outcome.err
+    counted = meters(tmp_path, WA)
+    assert [counted[name] for name in (*WRITES, "target_flash_erases", "debugger_reboots")] == [0] * 7
+    assert not list((tmp_path / "simulator" / "certificates").glob("*.key"))
+
+
+def test_an_application_of_the_users_own_is_saved_and_put_back(tmp_path: Path) -> None:
+    assert run(tmp_path, WA, "-c", "aws", "application").code == 0
+    file = kit_folder(tmp_path, WA) / "flash.bin"
+    content = bytearray(file.read_bytes())
+    content[0x20000:0x20008] = b"\x12\x34\x56\x00\x78\x9a\xbc\x00"
+    file.write_bytes(content)
+    outcome = run(tmp_path, WA, "-c", "aws", "-m", "mar", "certs", "provision")
+    assert outcome.code == 0, outcome.err
+    assert "saved as application-" in step(outcome, "Application that the kit held")["done"]
+    assert file.read_bytes() == content
+    assert len(list(tmp_path.rglob("application-*.hex"))) == 1
+
+
+def test_azure_has_a_demo_for_the_pic(tmp_path: Path) -> None:
+    outcome = run(tmp_path, WG, "-c", "azure")
+    assert outcome.code == 0, outcome.err
+    assert "pic-iot-azure-demo 1.1.1" in step(outcome, "Application")["done"]
+
+
+@pytest.mark.parametrize("name", ["pic-iot-wa@emulated", "pic-iot-wg@emulated#2"])
+def test_there_is_no_emulator(tmp_path: Path, name: str) -> None:
+    outcome = run(tmp_path, name)
+    assert outcome.code == ExitCode.USAGE
+    assert "PIC24FJ128GA705" in outcome.err
+    assert f"the modelled kit: {name.replace('@emulated', '')}" in outcome.err
