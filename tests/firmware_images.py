@@ -24,6 +24,7 @@ def image_path(name: str) -> Path:
 
 
 @cache
-def hex_image(name: str, mcu: str = "atmega4808") -> HexImage:
-    """An image of the index, loaded."""
-    return HexImage.load(image_path(name), mcu)
+def hex_image(name: str, mcu: str | None = None) -> HexImage:
+    """An image of the index, loaded, as one for its own MCU unless another is named."""
+    own = firmware_cache().index.image(name).mcu
+    return HexImage.load(image_path(name), mcu or own or "")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from iotprovision.chips.ecc608 import Kind as SecureElementKind
 from iotprovision.errors import UsageError
-from iotprovision.simulator.updi_part import ATMEGA4808, UpdiPart
+from iotprovision.simulator.updi_part import ATMEGA4808, AVR128DB48, UpdiPart
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class KitKind:
     :param board_file: the factory's board registers, in ``pydebuggerconfig/board-configs``
     :param device_file: the factory's device data, in ``pydebuggerconfig/device-configs``
     :param secure_element: which of the two kinds of factory certificates its chip has
+    :param has_modem: whether it has a modem for cellular networks in the place of a Wi-Fi module
     """
 
     register_name: str
@@ -25,6 +26,7 @@ class KitKind:
     board_file: str
     device_file: str
     secure_element: SecureElementKind
+    has_modem: bool = False
 
 
 KINDS = {
@@ -33,6 +35,14 @@ KINDS = {
     ),
     "avr-iot-wa": KitKind(
         "AVR-IoT WA", ATMEGA4808, "AVR-IoT_WA.xml", "ATmega4808-device-blob.xml", SecureElementKind.MAH4I
+    ),
+    "avr-iot-cellular-mini": KitKind(
+        "AVR-IoT Cellular Mini",
+        AVR128DB48,
+        "AVR-IoT_Cellular-Mini.xml",
+        "AVR128DB48-device-blob.xml",
+        SecureElementKind.MAH4I,
+        has_modem=True,
     ),
 }
 EMULATED = "@emulated"

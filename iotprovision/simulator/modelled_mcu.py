@@ -9,10 +9,9 @@ from typing import Protocol
 
 from iotprovision.simulator.board import Board
 from iotprovision.simulator.bridge_firmware import BridgeFirmware
+from iotprovision.simulator.cellular_firmware import CellularProvisioningFirmware
 from iotprovision.simulator.demo_firmware import DemoFirmware, GoogleDemoFirmware
-from iotprovision.simulator.ecc608 import Ecc608
 from iotprovision.simulator.provisioning_firmware import ProvisioningFirmware
-from iotprovision.simulator.winc1510 import Winc1510
 
 ERASED = b"\xff"
 
@@ -35,13 +34,16 @@ FINGERPRINTS = {
     "avr-iot-winc-upgrade": "437cc4c13e758393febb6d9cd94a8e4a4777f9d66743b20fb42c80d3fdce683c",
     "avr-iot-aws-demo": "55788b5f0dfa7ba27b656f266188ecdb62aad04063ccb99c6dfd09e08f9ae4b9",
     "avr-iot-google-demo": "f9df89f5ad4f2f28bf3bf872dfdf0e1aa6e23691429b4d40ec161d72b3808aba",
+    "avr-iot-cellular-mini-provisioning": "ec2fc3bd13b6005a674014c322c0b4affa830540f0893353d6136ced33d06a6e",
+    "avr-iot-cellular-mini-aws-demo": "938494ce09445a971f9f4b7217f671a5b08718f9431b770e9b2ccd72eacb2860",
 }
 # The others are recognised and stay silent.
-MODELS: dict[str, Callable[[Ecc608, Winc1510], Firmware]] = {
-    "avr-iot-provisioning": ProvisioningFirmware,
-    "avr-iot-winc-upgrade": BridgeFirmware,
-    "avr-iot-aws-demo": DemoFirmware,
-    "avr-iot-google-demo": GoogleDemoFirmware,
+MODELS: dict[str, Callable[[Board], Firmware]] = {
+    "avr-iot-provisioning": lambda board: ProvisioningFirmware(board.secure_element, board.wifi_module),
+    "avr-iot-winc-upgrade": lambda board: BridgeFirmware(board.secure_element, board.wifi_module),
+    "avr-iot-aws-demo": lambda board: DemoFirmware(board.secure_element, board.wifi_module),
+    "avr-iot-google-demo": lambda board: GoogleDemoFirmware(board.secure_element, board.wifi_module),
+    "avr-iot-cellular-mini-provisioning": CellularProvisioningFirmware,
 }
 
 
@@ -71,6 +73,8 @@ class ModelledMcu:
         self.image: str | None = None
         board.secure_element.meters = board.wifi_module.meters = board.meters
         board.secure_element.faults = board.wifi_module.faults = board.faults
+        if board.modem:
+            board.modem.meters, board.modem.faults = board.meters, board.faults
 
     @property
     def baud_rate(self) -> int | None:
@@ -88,9 +92,11 @@ class ModelledMcu:
         with self._lock:
             self._board.secure_element.sleep()
             self._board.wifi_module.reset()
+            if self._board.modem:
+                self._board.modem.power_up()
             self.image = recognize(bytes(self._board.flash))
             model = MODELS.get(self.image or "")
-            self._firmware = model(self._board.secure_element, self._board.wifi_module) if model else None
+            self._firmware = model(self._board) if model else None
             if self._firmware:
                 self._send(self._firmware.start())
 

@@ -69,6 +69,8 @@ class ProvisioningFirmware:
 
     baud_rate = BAUD_RATE
     ring_size = RING_SIZE
+    welcome = b"Welcome to the avr-iot command handler!\r\n"
+    commands: type[ProvisioningCommands] = ProvisioningCommands
 
     def __init__(self, secure_element: Ecc608, wifi_module: Winc1510) -> None:
         self._secure_element = SecureElementDriver(secure_element)
@@ -78,7 +80,7 @@ class ProvisioningFirmware:
         self._clear()
 
     def _clear(self) -> None:
-        self._commands = ProvisioningCommands(self._secure_element, self._wifi_module)
+        self._commands = self.commands(self._secure_element, self._wifi_module)
         self._state = _State.READY
         self._line = bytearray()
         self._line_done = False
@@ -94,7 +96,7 @@ class ProvisioningFirmware:
         self._hangs = False
         try:
             self._secure_element.start()
-            return b"Welcome to the avr-iot command handler!\r\n" + self._about() + b"READY\r\n"
+            return self.welcome + self._about() + b"READY\r\n"
         except ChipHangsError:
             self._hangs = True
             return b""
