@@ -104,25 +104,25 @@ class Sequans:
         return f"\r\n+CME ERROR: {text}\r\n".encode() if self._verbose else b"\r\nERROR\r\n"
 
     def _execute(self, line: str) -> bytes:
-        upper = line.upper()
-        if upper == "AT":
-            return _OK
-        if upper == "ATI":
-            version = self.firmware_version
-            return f"\r\nGM02S\r\nUE{version}\r\nLR{version}\r\n".encode() + _OK
-        if upper in ("AT+CMEE=0", "AT+CMEE=2"):
-            self._verbose = upper.endswith("2")
-            return _OK
+        version = self.firmware_version
+        fixed = {
+            "AT": "",
+            "AT+CMEE=0": "",
+            "AT+CMEE=2": "",
+            "ATI": f"\r\nGM02S\r\nUE{version}\r\nLR{version}\r\n",
+            "AT+SQNSPCFG?": "".join(f"\r\n+SQNSPCFG: {number},{text}\r\n" for number, text in self.profiles.items()),
+        }
+        if line.upper() not in fixed:
+            return self._execute_with_values(line)
+        if line.upper().startswith("AT+CMEE"):
+            self._verbose = line.endswith("2")
+        return fixed[line.upper()].encode() + _OK
+
+    def _execute_with_values(self, line: str) -> bytes:
         if match := _WRITE.fullmatch(line):
             return self._begin_write(match[1].lower(), int(match[2]), int(match[3]))
         if match := _READ.fullmatch(line):
             return self._read(match[1].lower(), int(match[2]))
-        if upper == "AT+SQNSPCFG?":
-            return (
-                b"".join(f"\r\n+SQNSPCFG: {number},{text}".encode() for number, text in sorted(self.profiles.items()))
-                + (b"\r\n" if self.profiles else b"")
-                + _OK
-            )
         if match := _PROFILE.fullmatch(line):
             return self._set_profile(int(match[1]), match[2])
         return self._error("operation not supported")
