@@ -18,6 +18,7 @@ class KitKind:
     :param board_file: the factory's board registers, in ``pydebuggerconfig/board-configs``
     :param device_file: the factory's device data, in ``pydebuggerconfig/device-configs``
     :param secure_element: which of the two kinds of factory certificates its chip has
+    :param can_be_emulated: whether the emulator knows its MCU
     :param has_modem: whether it has a modem for cellular networks in the place of a Wi-Fi module
     """
 
@@ -27,6 +28,7 @@ class KitKind:
     device_file: str
     secure_element: SecureElementKind
     has_modem: bool = False
+    can_be_emulated: bool = True
 
 
 KINDS = {
@@ -43,6 +45,7 @@ KINDS = {
         "AVR128DB48-device-blob.xml",
         SecureElementKind.MAH4I,
         has_modem=True,
+        can_be_emulated=False,
     ),
 }
 EMULATED = "@emulated"
@@ -62,7 +65,8 @@ class SimulatedKitName:
         """:raises UsageError: there is no such kit; the hint lists those that there are"""
         match = _NAME.fullmatch(text.lower())
         kind = KINDS.get(match["kind"]) if match else None
-        if match is None or kind is None:
-            choices = ", ".join(f"{name}, {name}{EMULATED}" for name in KINDS)
+        if match is None or kind is None or (match["emulated"] and not kind.can_be_emulated):
+            emulated = [f"{name}{EMULATED}" for name, known in KINDS.items() if known.can_be_emulated]
+            choices = ", ".join([*KINDS, *emulated])
             raise UsageError(f"There is no simulated kit named {text!r}", hint=f"one of {choices} (#2, #3 … for more)")
         return cls(text.lower(), kind, match["emulated"] is not None)
