@@ -312,3 +312,20 @@ def test_a_modem_keeps_its_state_in_a_file(done: Done) -> None:
     assert again.state() == done.file("modem.yaml")
     assert re.fullmatch(r"\d+(\.\d+)+", again.firmware_version)
     assert json.dumps(again.state())
+
+
+@pytest.mark.parametrize("bytes_to_kit", [1500, 2500, 7000])
+def test_a_cable_that_is_pulled_while_the_modem_is_written(tmp_path: Path, bytes_to_kit: int) -> None:
+    """Between 800 and 8000 bytes the run talks to the modem. The same command goes on from there."""
+    job = ("--simulate", KIT, "-c", "aws", "-m", "mar", "certs", "provision")
+    with kits_on_the_bus(tmp_path / "simulator", KIT) as kits:
+        kits.faults(power_loss_after_uart_bytes=bytes_to_kit)
+        outcome = run_tool(tmp_path, *job)
+        assert outcome.code in (ExitCode.SERIAL_LINK, ExitCode.KIT, ExitCode.ACCESS), outcome.err
+        assert "Traceback" not in outcome.err
+        kits.plug_in()
+        outcome = run_tool(tmp_path, *job)
+        assert outcome.code == 0, outcome.err
+    modem = yaml.safe_load((kit_folder(tmp_path, KIT) / "modem.yaml").read_text(encoding="utf-8"))
+    assert certificates(modem)[19].encode() == server_authorities()
+    x509.load_pem_x509_certificate(certificates(modem)[18].encode())

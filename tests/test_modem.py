@@ -81,6 +81,32 @@ def test_lines_that_nobody_asked_for() -> None:
     assert bench.is_closed()
 
 
+def test_a_line_right_behind_the_prompt() -> None:
+    bench = Bench(lambda answer: answer.replace(b"> ", b"> \r\n+CEREG: 2\r\n"))
+    with modem(bench.link) as opened:
+        opened.write_certificates(18, PEM)
+        assert opened.read_certificates(18) == PEM
+
+
+def test_a_profile_with_fields_that_newer_firmware_adds() -> None:
+    port = MemoryPort(
+        lambda sent: b'\r\n+SQNSPCFG: 2,3,"",0\r\n+SQNSPCFG: 1, 2,"0xC02B",1,19,18,0,"","",1,0\r\n\r\nOK\r\n'
+    )
+    fields = Modem(port.line()).read_profile()
+    assert fields[:10] == profile_fields(PROFILE)
+
+
+def test_an_error_for_an_empty_slot() -> None:
+    port = MemoryPort(lambda sent: b"\r\n+CME ERROR: not found\r\n")
+    assert Modem(port.line()).read_certificates(18) == b""
+
+
+def test_a_modem_that_refuses_the_profile() -> None:
+    port = MemoryPort(lambda sent: b"\r\nERROR\r\n")
+    with pytest.raises(ChipRefusedError, match="security profile"):
+        Modem(port.line()).write_profile()
+
+
 def test_an_unsolicited_line_inside_a_certificate() -> None:
     lines = PEM.splitlines()
     for place in range(len(lines) + 1):

@@ -163,6 +163,8 @@ class Modem:
                     return _Answer(lines)
                 if error := _ERROR.fullmatch(line):
                     return _Answer(lines, (error[1] or b"ERROR").decode("ascii", "replace"))
+                if prompt and line.strip() == _PROMPT:  # something that nobody asked for came right behind it
+                    return _Answer(is_prompt=True)
                 if line and line != command.encode("ascii"):
                     lines.append(line)
             if prompt and self._partial.strip() == _PROMPT:
