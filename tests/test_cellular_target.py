@@ -89,14 +89,14 @@ def test_registers_are_those_of_the_factory(run: Callable[..., str]) -> None:
         assert f'"{value}"' in said
 
 
-def test_a_locked_target_until_its_chip_is_erased(kit: KitProcess) -> None:
-    """Any byte of the four that is not the key's locks."""
+def test_a_target_whose_lock_bits_are_not_the_key_is_locked(run: Callable[..., str], kit: KitProcess) -> None:
+    """Any byte of the four locks."""
     serial_number = kit.kits[0].serial_number
     with TargetProgrammer(serial_number, MCU) as programmer:
         lock_bits = mcu_by_name(MCU).areas["lockbits"]
         assert programmer.read(lock_bits, 0, 4) == bytes.fromhex("5cc5c55c")
-        programmer._backend.write_memory(bytearray(b"\x00"), "lockbits", 2)
-    with pytest.raises(AccessError), TargetProgrammer(serial_number, MCU):
+    run("pymcuprog", "write", "-m", "lockbits", "-o", "2", "-l", "0")
+    with pytest.raises(AccessError, match="locked"), TargetProgrammer(serial_number, MCU):
         pass
 
 
