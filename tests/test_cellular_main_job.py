@@ -152,7 +152,7 @@ def test_a_second_run_writes_nothing(done: Done) -> None:
 
 
 def test_the_authorities_are_those_that_are_known_to_the_world() -> None:
-    """The same certificates, byte for byte, as in the list of authorities that botocore brings; five, all self-signed and in date."""
+    """The very certificates in the list of authorities that botocore brings; five, all self-signed."""
     known = {
         certificate.fingerprint(certificate.signature_hash_algorithm)
         for certificate in x509.load_pem_x509_certificates((Path(botocore.__file__).parent / "cacert.pem").read_bytes())
