@@ -32,7 +32,14 @@ setup(
     license="MIT",
     python_requires=">=3.10",
     packages=find_packages(include=["iotprovision", "iotprovision.*"]),
-    package_data={"iotprovision": ["py.typed", "kit/kits.yaml", "simulator/injected/sitecustomize.py"]},
+    package_data={
+        "iotprovision": [
+            "py.typed",
+            "kit/kits.yaml",
+            "cloud/aws/amazon-roots.pem",
+            "simulator/injected/sitecustomize.py",
+        ]
+    },
     cmdclass={"build_py": BuildWithFirmwareIndex},
     install_requires=[
         "argcomplete>=3",

@@ -131,6 +131,12 @@ class Run:
         if self._bench:
             self._resources.enter_context(self._bench)
         kit = None if self._actions == {"certs"} else self._find_kit()
+        if network and kit and not kit.kit.has_wifi:
+            raise UsageError(
+                f"{kit.name} has no Wi-Fi: it connects over a cellular network",
+                "Nothing was changed.",
+                "leave out -ssid and the passphrase",
+            )
         account = self._account_work(names)
         if not self._actions - {"none"}:
             return

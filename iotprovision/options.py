@@ -16,7 +16,15 @@ NEWER_ACTIONS = {"account": "certs", "debuggerupgrade": "dbgupgrade"}
 CLOUDS = ("google", "aws", "azure")
 METHODS = ("sandbox", "mar", "jitr", "custom")
 LEVELS = ("fatal", "error", "warning", "info", "debug")
-SIMULATED_KITS = ("avr-iot-wa", "avr-iot-wg", "avr-iot-wa@emulated", "avr-iot-wg@emulated", "pic-iot-wa", "pic-iot-wg")
+SIMULATED_KITS = (
+    "avr-iot-wa",
+    "avr-iot-wg",
+    "avr-iot-wa@emulated",
+    "avr-iot-wg@emulated",
+    "avr-iot-cellular-mini",
+    "pic-iot-wa",
+    "pic-iot-wg",
+)
 
 FALLBACK_WIDTH = 100
 

@@ -69,7 +69,7 @@ class Bench:
 
     @property
     def board(self) -> Any:
-        return SimpleNamespace(secure_element=self.secure_element, wifi_module=self.wifi_module)
+        return SimpleNamespace(secure_element=self.secure_element, wifi_module=self.wifi_module, modem=None)
 
     def fill(self, device: x509.Certificate, signer: x509.Certificate, endpoint: str) -> None:
         chain = [certificate.public_bytes(Encoding.DER) for certificate in (device, signer)]

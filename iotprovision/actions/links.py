@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from iotprovision.errors import StoreError
+from iotprovision.errors import StoreError, UsageError
 from iotprovision.findings import Finding, State
 from iotprovision.kit import registers
 from iotprovision.kit.detection import FoundKit
@@ -58,6 +58,12 @@ class LinksOnDrive(Step):
         """What the last check found; None before it."""
 
     def prepare(self) -> None:
+        if self._link.cloud not in self._kit.kit.links:
+            raise UsageError(
+                f"{self._kit.name} has no page for this cloud",
+                f"Its links lead to: {', '.join(self._kit.kit.links)}. Nothing was changed.",
+                "leave out the action links",
+            )
         if self._link.device is not None and not self._device_is_coming and self._link.device() is None:
             raise StoreError(
                 f"The {self._link.called} of kit {self._kit.serial_number} is not in the store",

@@ -75,6 +75,17 @@ class ProvisioningFirmware(ImageInFlash):
             self._target.start()
 
 
+def certificate_in_wifi_module(link: ProvisioningLink) -> x509.Certificate | None:
+    """The device certificate that the kit has been given before."""
+    head = link.winc_read(STORE_HEAD.address, STORE_HEAD.size)
+    try:
+        length = client_store.used_length(head)
+        certificates = client_store.parse(link.winc_read_range(STORE_HEAD.address, length)).certificates
+        return x509.load_der_x509_certificate(certificates[0])
+    except (ProofError, ValueError, IndexError):
+        return None
+
+
 class DeviceCertificate(Step):
     """A certificate for the key in the secure element, issued by the signer."""
 
@@ -85,13 +96,23 @@ class DeviceCertificate(Step):
     forced_by = frozenset({"force", "fdev"})
 
     def __init__(
-        self, target: Target, chip: Chip, identity: OwnIdentity, authority: Authority, authority_is_coming: bool
+        self,
+        target: Target,
+        chip: Chip,
+        identity: OwnIdentity,
+        authority: Authority,
+        authority_is_coming: bool,
+        read_from_kit: Callable[[ProvisioningLink], x509.Certificate | None] = certificate_in_wifi_module,
     ) -> None:
+        """
+        :param read_from_kit: gives the device certificate that the kit holds, if any
+        """
         self._target = target
         self._chip = chip
         self._identity = identity
         self._authority = authority
         self._authority_is_coming = authority_is_coming
+        self._read_from_kit = read_from_kit
         self._is_missing = True
 
     def prepare(self) -> None:
@@ -131,7 +152,7 @@ class DeviceCertificate(Step):
         kept = self._one_on_the_kit(link) if self._is_missing else None
         if kept is not None:
             self._identity.files.keep(kept)
-            return f"took over the one in the Wi-Fi module, for {self._identity.shown}"
+            return f"took over the one on the kit, for {self._identity.shown}"
         organization = self._authority.names.organization
         request = device_request(self._chip.public_key, self._chip.serial_number, organization, link.sign_digest)
         self._identity.files.save(request, self._authority.issue_device_certificate(request))
@@ -139,12 +160,8 @@ class DeviceCertificate(Step):
 
     def _one_on_the_kit(self, link: ProvisioningLink) -> x509.Certificate | None:
         """The certificate that the kit has been given before, if it can still be used: the store is only a copy."""
-        head = link.winc_read(STORE_HEAD.address, STORE_HEAD.size)
-        try:
-            length = client_store.used_length(head)
-            certificates = client_store.parse(link.winc_read_range(STORE_HEAD.address, length)).certificates
-            certificate = x509.load_der_x509_certificate(certificates[0])
-        except (ProofError, ValueError, IndexError):
+        certificate = self._read_from_kit(link)
+        if certificate is None:
             return None
         reason = self._authority.device_certificate_is_current(certificate, self._chip.public_key)
         return certificate if reason is None else None

@@ -12,6 +12,8 @@ import yaml
 from iotprovision.errors import KitNotFoundError
 from iotprovision.firmware.index import Image, load_index
 
+WINC1510 = "WINC1510"
+
 
 @dataclass(frozen=True)
 class KitDescription:
@@ -40,6 +42,11 @@ class KitDescription:
     redirect: str
     factory_link: str
     left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def has_wifi(self) -> bool:
+        """Whether it connects over Wi-Fi; otherwise over a cellular network."""
+        return self.modem == WINC1510
 
     def image(self, job: str) -> Image:
         """The firmware image that does a job on this kit.

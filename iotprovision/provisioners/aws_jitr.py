@@ -5,10 +5,11 @@ from __future__ import annotations
 from iotprovision.actions.certs import AuthorityInStore, SignerRegistered, StackDeployed
 from iotprovision.actions.identity import Identity, OwnIdentity
 from iotprovision.actions.links import Link
-from iotprovision.actions.provision import DeviceCertificate, WifiModuleCredentials
+from iotprovision.actions.provision import DeviceCertificate
 from iotprovision.actions.registration import PolicyOfDevices
 from iotprovision.actions.verify import DeviceInAccount
 from iotprovision.pki.device_files import DeviceFiles
+from iotprovision.provisioners.credentials import certificate_on_kit, credentials_on_kit
 from iotprovision.provisioners.provisioner import Facts
 from iotprovision.provisioners.work import AccountWork, KitWork
 from iotprovision.steps import Proof, Step
@@ -32,8 +33,15 @@ def identity(account: AccountWork, work: KitWork) -> Identity:
 def credentials(account: AccountWork, work: KitWork, identity: Identity) -> list[Step]:
     assert isinstance(identity, OwnIdentity)
     return [
-        DeviceCertificate(work.target, work.chip, identity, account.authority, account.makes_authority),
-        WifiModuleCredentials(work.target, identity, account.account.iot_endpoint, work.files, work.clock),
+        DeviceCertificate(
+            work.target,
+            work.chip,
+            identity,
+            account.authority,
+            account.makes_authority,
+            certificate_on_kit(work),
+        ),
+        *credentials_on_kit(work, identity, account.account.iot_endpoint),
     ]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from iotprovision.actions.factory_certificates import FactoryCertificatesRebuilt, FactoryMadeIdentity
 from iotprovision.actions.identity import Identity
 from iotprovision.actions.links import Link
-from iotprovision.actions.provision import WifiModuleCredentials
 from iotprovision.cloud.aws import sandbox
 from iotprovision.pki.device_files import FactoryCertificateFiles
+from iotprovision.provisioners.credentials import credentials_on_kit
 from iotprovision.provisioners.provisioner import Facts
 from iotprovision.provisioners.work import AccountWork, KitWork
 from iotprovision.steps import Step
@@ -28,7 +28,7 @@ def credentials(account: AccountWork, work: KitWork, identity: Identity) -> list
     assert isinstance(identity, FactoryMadeIdentity)
     return [
         FactoryCertificatesRebuilt(work.target, work.chip, identity, work.factory_roots),
-        WifiModuleCredentials(work.target, identity, lambda: sandbox.ENDPOINT, work.files, work.clock),
+        *credentials_on_kit(work, identity, lambda: sandbox.endpoint(work.kit.kit.has_wifi)),
     ]
 
 

@@ -6,10 +6,11 @@ from iotprovision.actions.certs import AuthorityInStore
 from iotprovision.actions.identity import Identity, OwnAzureIdentity
 from iotprovision.actions.links import Link
 from iotprovision.actions.names import AZURE_DEVICE_ID_FILE, NameKept
-from iotprovision.actions.provision import DeviceCertificate, WifiModuleCredentials
+from iotprovision.actions.provision import DeviceCertificate
 from iotprovision.actions.secure_element import IdScopeInSlot
 from iotprovision.pki.authority import SIGNER_CERTIFICATE
 from iotprovision.pki.device_files import DEVICE_CERTIFICATE, DeviceFiles
+from iotprovision.provisioners.credentials import credentials_on_kit
 from iotprovision.provisioners.provisioner import Facts
 from iotprovision.provisioners.work import AccountWork, KitWork
 from iotprovision.steps import Proof, Step
@@ -36,7 +37,7 @@ def credentials(account: AccountWork, work: KitWork, identity: Identity) -> list
         *steps,
         DeviceCertificate(work.target, work.chip, identity, account.authority, account.makes_authority),
         NameKept(work.files, AZURE_DEVICE_ID_FILE, "Device id for Azure", lambda: identity.device_id),
-        WifiModuleCredentials(work.target, identity, None, work.files, work.clock),
+        *credentials_on_kit(work, identity, None),
     ]
 
 

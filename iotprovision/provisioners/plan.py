@@ -89,7 +89,9 @@ class Plan:
             # The lock comes after the read-back of what it freezes, the account after the kit is right.
             steps.append(_provisioning_firmware(work, work.provisioning_firmware_is_there))
             steps += self._method.credentials(self._account, work, identity)
-            steps += [SlotsLocked(work.target)] if work.lock and self._method.FACTS.locks_slots else []
+            # The vendor's tool leaves these slots of a kit with a modem open, and nothing on it reads them.
+            locks = work.lock and self._method.FACTS.locks_slots and work.kit.kit.has_wifi
+            steps += [SlotsLocked(work.target)] if locks else []
             steps += self._method.registration(self._account, work, identity)
         if "links" in self._actions:
             # The debugger is restarted at once: it restarts the MCU too, which must not happen after Wi-Fi is set.

@@ -37,7 +37,7 @@ class SimulatedBench:
     def __init__(self, folder: Path, kit_name: str, profile: str, sandbox: bool = False) -> None:
         self._folder = folder
         self._kit_name = SimulatedKitName.parse(kit_name)
-        self._sandbox = SandboxAccount(folder) if sandbox else None
+        self._sandbox = SandboxAccount(folder, not self._kit_name.kind.has_modem) if sandbox else None
         self._cloud = self._sandbox.cloud if self._sandbox else LocalCloud(folder / "cloud", profile)
         self._resources = contextlib.ExitStack()
 

@@ -11,6 +11,7 @@ from iotprovision.simulator.meters import Meters
 
 if TYPE_CHECKING:
     from iotprovision.simulator.ecc608 import Ecc608
+    from iotprovision.simulator.sequans import Sequans
     from iotprovision.simulator.winc1510 import Winc1510
 
 
@@ -24,7 +25,9 @@ class Board:
     :param eeprom: EEPROM of the MCU
     :param fuses: fuse bytes of the MCU, one byte a fuse, in address order
     :param user_row: user row of the MCU
-    :param lock_bits: lock byte of the MCU; 0xC5 is unlocked
+    :param wifi_module: on a board for cellular networks there is none, and nothing reaches this one
+    :param modem: on a board for cellular networks only
+    :param lock_bits: of the MCU, the first byte in the low bits; 0xC5 is unlocked on an ATmega4808
     :param serial_number: of the debugger, 20 characters
     """
 
@@ -37,6 +40,7 @@ class Board:
     secure_element: Ecc608
     wifi_module: Winc1510
     lock_bits: int = 0xC5
+    modem: Sequans | None = None
     serial_number: str = ""
     meters: Meters = field(default_factory=Meters)
     faults: Faults = field(default_factory=Faults)

@@ -36,6 +36,9 @@ class Faults:
 
     * ``winc_flip_after_writes``: after that WINC flash page write, the lowest bit of the first byte written is inverted
     * ``winc_silent``: the WINC answers nothing (its driver times out)
+    * ``modem_silent``: the modem answers nothing
+    * ``modem_full``: the modem has no room in its memory for another certificate
+    * ``modem_chatter``: the modem puts a line that nobody asked for before each of its answers
     * ``secure_element_refused_slots``: the ECC608 answers "execution error" to every use of these slots
     * ``secure_element_silent``: the ECC608 does not acknowledge on I2C
     """
@@ -55,6 +58,9 @@ class Faults:
     uart_garbage_after_bytes: int | None = None
     winc_flip_after_writes: int | None = None
     winc_silent: bool = False
+    modem_silent: bool = False
+    modem_full: bool = False
+    modem_chatter: bool = False
     secure_element_refused_slots: list[int] = field(default_factory=list)
     secure_element_silent: bool = False
 

@@ -26,6 +26,7 @@ class IcspPart:
     eeprom_size: int = 0
     user_row_size: int = 0
     factory_fuses: bytes = b""
+    unlocked: bytes = b""
 
     @property
     def erased_flash(self) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from iotprovision.chips.ecc608 import Kind as SecureElementKind
 from iotprovision.errors import UsageError
 from iotprovision.simulator.icsp_part import PIC24FJ128GA705, IcspPart
-from iotprovision.simulator.updi_part import ATMEGA4808, UpdiPart
+from iotprovision.simulator.updi_part import ATMEGA4808, AVR128DB48, UpdiPart
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class KitKind:
     :param device_file: the factory's device data, in ``pydebuggerconfig/device-configs``
     :param secure_element: which of the two kinds of factory certificates its chip has
     :param has_emulator: whether something executes the firmware of its MCU
+    :param has_modem: whether it has a modem for cellular networks in the place of a Wi-Fi module
     """
 
     register_name: str
@@ -28,6 +29,7 @@ class KitKind:
     device_file: str
     secure_element: SecureElementKind
     has_emulator: bool = True
+    has_modem: bool = False
 
 
 KINDS = {
@@ -36,6 +38,15 @@ KINDS = {
     ),
     "avr-iot-wa": KitKind(
         "AVR-IoT WA", ATMEGA4808, "AVR-IoT_WA.xml", "ATmega4808-device-blob.xml", SecureElementKind.MAH4I
+    ),
+    "avr-iot-cellular-mini": KitKind(
+        "AVR-IoT Cellular Mini",
+        AVR128DB48,
+        "AVR-IoT_Cellular-Mini.xml",
+        "AVR128DB48-device-blob.xml",
+        SecureElementKind.MAH4I,
+        has_emulator=False,
+        has_modem=True,
     ),
     "pic-iot-wg": KitKind(
         "PIC-IoT WG",

@@ -19,6 +19,7 @@ class Meters:
     target_flash_page_writes: int = 0
     winc_sector_erases: int = 0
     winc_page_writes: int = 0
+    modem_writes: int = 0
     secure_element_writes: int = 0
     secure_element_locks: int = 0
     register_writes: int = 0

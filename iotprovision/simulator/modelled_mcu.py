@@ -10,6 +10,7 @@ from typing import Protocol
 from iotprovision.firmware.mcu import without_erased_end
 from iotprovision.simulator.board import Board
 from iotprovision.simulator.bridge_firmware import BridgeFirmware
+from iotprovision.simulator.cellular_firmware import CellularProvisioningFirmware
 from iotprovision.simulator.demo_firmware import (
     DemoFirmware,
     GoogleDemoFirmware,
@@ -42,19 +43,28 @@ FINGERPRINTS = {
     "avr-iot-winc-upgrade": "437cc4c13e758393febb6d9cd94a8e4a4777f9d66743b20fb42c80d3fdce683c",
     "avr-iot-aws-demo": "55788b5f0dfa7ba27b656f266188ecdb62aad04063ccb99c6dfd09e08f9ae4b9",
     "avr-iot-google-demo": "f9df89f5ad4f2f28bf3bf872dfdf0e1aa6e23691429b4d40ec161d72b3808aba",
+    "avr-iot-cellular-mini-provisioning": "ec2fc3bd13b6005a674014c322c0b4affa830540f0893353d6136ced33d06a6e",
+    "avr-iot-cellular-mini-aws-demo": "938494ce09445a971f9f4b7217f671a5b08718f9431b770e9b2ccd72eacb2860",
     "pic-iot-provisioning": "8324aa964b6d2b2d8b17521666412726bbd8b1dc4ddd8a42d4cdbf43b82990bc",
     "pic-iot-aws-demo": "d8f98cf58799e2f8f9b236b089779b1b2a8a1f4e1c2c544fc7662ed0188a0d17",
     "pic-iot-google-demo": "743b04895e17187aaf8196f7e96c422a2017067ce46b53415e1381e9d97d2588",
 }
+
+
+def _on_wifi_board(make: Callable[[Ecc608, Winc1510], Firmware]) -> Callable[[Board], Firmware]:
+    return lambda board: make(board.secure_element, board.wifi_module)
+
+
 # The others are recognised and stay silent.
-MODELS: dict[str, Callable[[Ecc608, Winc1510], Firmware]] = {
-    "avr-iot-provisioning": ProvisioningFirmware,
-    "avr-iot-winc-upgrade": BridgeFirmware,
-    "avr-iot-aws-demo": DemoFirmware,
-    "avr-iot-google-demo": GoogleDemoFirmware,
-    "pic-iot-provisioning": PicProvisioningFirmware,
-    "pic-iot-aws-demo": PicDemoFirmware,
-    "pic-iot-google-demo": PicGoogleDemoFirmware,
+MODELS: dict[str, Callable[[Board], Firmware]] = {
+    "avr-iot-provisioning": _on_wifi_board(ProvisioningFirmware),
+    "avr-iot-winc-upgrade": _on_wifi_board(BridgeFirmware),
+    "avr-iot-aws-demo": _on_wifi_board(DemoFirmware),
+    "avr-iot-google-demo": _on_wifi_board(GoogleDemoFirmware),
+    "avr-iot-cellular-mini-provisioning": CellularProvisioningFirmware,
+    "pic-iot-provisioning": _on_wifi_board(PicProvisioningFirmware),
+    "pic-iot-aws-demo": _on_wifi_board(PicDemoFirmware),
+    "pic-iot-google-demo": _on_wifi_board(PicGoogleDemoFirmware),
 }
 
 
@@ -86,6 +96,8 @@ class ModelledMcu:
         self.image: str | None = None
         board.secure_element.meters = board.wifi_module.meters = board.meters
         board.secure_element.faults = board.wifi_module.faults = board.faults
+        if board.modem:
+            board.modem.meters, board.modem.faults = board.meters, board.faults
 
     @property
     def baud_rate(self) -> int | None:
@@ -103,9 +115,11 @@ class ModelledMcu:
         with self._lock:
             self._board.secure_element.sleep()
             self._board.wifi_module.reset()
+            if self._board.modem:
+                self._board.modem.power_up()
             self.image = recognize(bytes(self._board.flash))
             model = MODELS.get(self.image or "")
-            self._firmware = model(self._board.secure_element, self._board.wifi_module) if model else None
+            self._firmware = model(self._board) if model else None
             if self._firmware:
                 self._send(self._firmware.start())
 

@@ -1,7 +1,8 @@
 """The first power-up of a simulated board: it connects to its cloud with what its chips hold, and nothing else.
 
-This is what the demo does on a board: certificates, thing name and endpoint from the flash of the Wi-Fi module, the
-key from the secure element, MQTT 3.1.1 over mutual TLS 1.2. Whatever is wrong in the chips shows here as a refusal.
+This is what the demo does on a board: certificates, thing name and endpoint from the flash of the Wi-Fi module (or
+certificates from the modem, thing name and endpoint from slot 8 of the secure element), the key from the secure
+element, MQTT 3.1.1 over mutual TLS 1.2. Whatever is wrong in the chips shows here as a refusal.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from iotprovision.chips import client_store
+from iotprovision.chips import client_store, item_list, modem_memory
 from iotprovision.chips.device_credentials import ENDPOINT_SIZE, THING_NAME_SIZE, text_at
-from iotprovision.chips.ecc608 import DEVICE_KEY_SLOT
+from iotprovision.chips.ecc608 import DEVICE_KEY_SLOT, PROVISIONING_DATA_SLOT
+from iotprovision.chips.item_list import Item
 from iotprovision.chips.winc_flash import CLIENT_STORE, ENDPOINT, ERASED, THING_NAME
 from iotprovision.errors import ProofError
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from paho.mqtt.client import Client
 
     from iotprovision.simulator.board import Board
+    from iotprovision.simulator.sequans import Sequans
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +96,7 @@ class _Credentials:
     endpoint: str
     thing_name: str
     device: x509.Certificate
-    signer: x509.Certificate
+    signer: x509.Certificate | None
 
 
 class _RefusedError(Exception):
@@ -123,7 +126,8 @@ def first_power_up(
         credentials = _read_chips(board)
         report["endpoint"], report["client_id"] = credentials.endpoint, credentials.thing_name
         report["certificate_id"] = credentials.device.fingerprint(SHA256()).hex()
-        report["signer_id"] = credentials.signer.fingerprint(SHA256()).hex()
+        if credentials.signer:
+            report["signer_id"] = credentials.signer.fingerprint(SHA256()).hex()
         port = cloud.port(credentials.endpoint)
         if port is None:
             raise ProofError(f"the stored endpoint {credentials.endpoint} is not the local cloud's")
@@ -139,6 +143,37 @@ def first_power_up(
 
 def _read_chips(board: Board) -> _Credentials:
     """:raises ProofError: what the board would need to connect is not there, or does not belong together"""
+    credentials = _of_modem(board, board.modem) if board.modem else _of_wifi_module(board)
+    key = board.secure_element.private_keys.get(DEVICE_KEY_SLOT)
+    if key is None or key.public_key() != credentials.device.public_key():
+        raise ProofError("the secure element does not hold the key of the device certificate")
+    return credentials
+
+
+def _of_modem(board: Board, modem: Sequans) -> _Credentials:
+    """Names from slot 8, the certificate from the slot of the modem that its security profile names."""
+    items = item_list.parse(bytes(board.secure_element.slots[PROVISIONING_DATA_SLOT]))
+    thing_name, endpoint = (items.get(item) for item in (Item.AWS_THING_NAME, Item.AWS_ENDPOINT))
+    if not thing_name:
+        raise ProofError("the secure element holds no thing name")
+    if not endpoint:
+        raise ProofError("the secure element holds no endpoint")
+    profile = modem.profiles.get(modem_memory.PROFILE_NUMBER)
+    number = f"{modem_memory.PROFILE_NUMBER},{profile}"
+    if modem_memory.profile_fields(number) != modem_memory.profile_fields(modem_memory.PROFILE):
+        raise ProofError("the modem has no security profile, or one that does not name its certificates")
+    memory = modem.memory[modem_memory.CERTIFICATE]
+    authorities = memory.get(modem_memory.SERVER_AUTHORITIES_SLOT, b"")
+    if not authorities or modem_memory.certificates_in(authorities.splitlines()) != authorities:
+        raise ProofError("the modem holds no authorities for the server's certificate")
+    try:
+        device = x509.load_pem_x509_certificate(memory.get(modem_memory.DEVICE_CERTIFICATE_SLOT, b""))
+    except ValueError as error:
+        raise ProofError("the modem holds no device certificate") from error
+    return _Credentials(endpoint, thing_name, device, None)
+
+
+def _of_wifi_module(board: Board) -> _Credentials:
     flash = bytes(board.wifi_module.flash)
     name = flash[THING_NAME.address : THING_NAME.address + THING_NAME_SIZE]
     # The demo takes a name for absent when the byte after its 40 characters is erased.
@@ -159,9 +194,6 @@ def _read_chips(board: Board) -> _Credentials:
         raise ProofError(
             f"the certificates in the Wi-Fi module are not a device's and its signer's: {error}"
         ) from error
-    key = board.secure_element.private_keys.get(DEVICE_KEY_SLOT)
-    if key is None or key.public_key() != device.public_key():
-        raise ProofError("the secure element does not hold the key of the device certificate")
     return _Credentials(endpoint, thing_name, device, signer)
 
 
@@ -181,7 +213,7 @@ def _tls_context(credentials: _Credentials, key: ec.EllipticCurvePrivateKey, clo
     context.load_verify_locations(cloud.certificate_authority_file)
     chain = (
         credentials.device.public_bytes(Encoding.PEM)
-        + credentials.signer.public_bytes(Encoding.PEM)
+        + (credentials.signer.public_bytes(Encoding.PEM) if credentials.signer else b"")
         + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     )
     # Python's ssl takes keys from files only. mkstemp makes it for this user alone, and it is gone before connecting.

@@ -19,7 +19,7 @@ DATA_BUFFER_SIZE = 1024
 
 OK, BAD_COMMAND, LINE_OVERRUN, ARGUMENT_COUNT, BAD_BLOB, ARGUMENT_VALUE = 0, 1, 2, 3, 4, 5
 
-LEDS = {b"ERROR": 1, b"DATA": 2, b"CONN": 4, b"WIFI": 8, b"ALL": 15}
+LEDS: Mapping[bytes, int] = {b"ERROR": 1, b"DATA": 2, b"CONN": 4, b"WIFI": 8, b"ALL": 15}
 
 _DIGEST_SIZE = 32
 _KEY_SIZE = 64
@@ -31,7 +31,7 @@ class ResetRequestedError(Exception):
     """The firmware resets the MCU."""
 
 
-class _CommandError(Exception):
+class CommandError(Exception):
     """The command ends with a status and no data."""
 
     def __init__(self, status: int) -> None:
@@ -68,27 +68,27 @@ def _nibble(character: int) -> int:
 def _uint16(text: bytes) -> int:
     number = strtoul(text)
     if not text or not number.complete or number.value > 0xFFFF:
-        raise _CommandError(ARGUMENT_VALUE)
+        raise CommandError(ARGUMENT_VALUE)
     return number.value
 
 
 def _uint32(text: bytes) -> int:
     number = strtoul(text)
     if not text or not number.complete:
-        raise _CommandError(ARGUMENT_VALUE)
+        raise CommandError(ARGUMENT_VALUE)
     return number.value
 
 
 def _slot(text: bytes) -> int:
     slot = _uint16(text)
     if slot > 15:
-        raise _CommandError(ARGUMENT_VALUE)
+        raise CommandError(ARGUMENT_VALUE)
     return slot
 
 
-def _count(arguments: list[bytes], *allowed: int) -> None:
+def check_count(arguments: list[bytes], *allowed: int) -> None:
     if len(arguments) not in allowed:
-        raise _CommandError(ARGUMENT_COUNT)
+        raise CommandError(ARGUMENT_COUNT)
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,13 @@ PIC_IOT = Variant(
         b"MC+WINC+WRITEBLOB",
     ),
 )
+CELLULAR_MINI = Variant(
+    version=b"1.1.8",
+    welcome=b"Welcome to the AVR-IoT Cellular Mini provisioning command handler!\r\n",
+    product=b"AVR-IoT Cellular Mini provisioning FW",
+    board=b"AVR-IoT Cellular Mini",
+    leds={b"ERROR": 1, b"DATA": 2, b"CONN": 4, b"CELL": 8, b"USER": 16},
+)
 
 
 class ProvisioningCommands:
@@ -158,7 +165,7 @@ class ProvisioningCommands:
         self._wifi_module = wifi_module
         self.buffer = bytearray(DATA_BUFFER_SIZE)
         self.leds = 0
-        table = (
+        table: tuple[Command, ...] = (
             Command(b"MC+ABOUT", False, self._about),
             Command(b"MC+BLOBTEST", True, self._blob_test),
             Command(b"MC+PING", False, self._ping),
@@ -191,7 +198,7 @@ class ProvisioningCommands:
         """
         try:
             return OK, bytes(self.buffer[: command.run(arguments, blob_length)])
-        except _CommandError as error:
+        except CommandError as error:
             return error.status, b""
         except _EchoedError as error:
             return ARGUMENT_VALUE, bytes(self.buffer[: error.length])
@@ -241,7 +248,7 @@ class ProvisioningCommands:
         return blob_length
 
     def _ping(self, arguments: list[bytes], _blob_length: int) -> int:
-        _count(arguments, 1)
+        check_count(arguments, 1)
         return self._text(b"MC+PONG=" + arguments[0])
 
     def _list_commands(self, _arguments: list[bytes], _blob_length: int) -> int:
@@ -251,93 +258,93 @@ class ProvisioningCommands:
         raise ResetRequestedError
 
     def _version(self, arguments: list[bytes], _blob_length: int) -> int:
-        _count(arguments, 0, 1)
+        check_count(arguments, 0, 1)
         if not arguments or arguments[0] == b"COMMANDHANDLER":
             return self._text(HANDLER_VERSION.encode() + b"\r\n")
         if arguments[0] == b"FIRMWARE":
             return self._text(self._variant.version + b"\r\n")
         if arguments[0] == b"WINC":
             return self._text(self._winc_versions())
-        raise _CommandError(ARGUMENT_VALUE)
+        raise CommandError(ARGUMENT_VALUE)
 
     def _led(self, name: bytes) -> int:
         if name not in self._variant.leds:
-            raise _CommandError(ARGUMENT_VALUE)
+            raise CommandError(ARGUMENT_VALUE)
         return self._variant.leds[name]
 
     def _set_led(self, arguments: list[bytes], _blob_length: int) -> int:
-        _count(arguments, 2)
+        check_count(arguments, 2)
         led = self._led(arguments[0])
         if arguments[1] == b"ON":
             self.leds |= led
         elif arguments[1] == b"OFF":
             self.leds &= ~led
         else:
-            raise _CommandError(ARGUMENT_VALUE)
+            raise CommandError(ARGUMENT_VALUE)
         return 0
 
     def _get_led(self, arguments: list[bytes], _blob_length: int) -> int:
-        _count(arguments, 1)
+        check_count(arguments, 1)
         on = self.leds & self._led(arguments[0])
         return self._text(b"LED:%s is %s\n\r" % (arguments[0], b"ON" if on else b"OFF"))
 
     # --- secure element ------------------------------------------------------------------------------------------
 
     def _serial_number(self, arguments: list[bytes], _blob_length: int) -> int:
-        _count(arguments, 0)
+        check_count(arguments, 0)
         return self._hex(self._secure_element.serial_number())
 
     def _generate_public_key(self, arguments: list[bytes], _blob_length: int) -> int:
-        _count(arguments, 0, 1)
+        check_count(arguments, 0, 1)
         slot = _slot(arguments[0]) if arguments else 0
         return self._hex(self._secure_element.public_key(slot))
 
     def _read_public_key(self, arguments: list[bytes], _blob_length: int) -> int:
-        _count(arguments, 1)
+        check_count(arguments, 1)
         return self._hex(self._secure_element.read_public_key(_slot(arguments[0])))
 
     def _write_public_key(self, arguments: list[bytes], blob_length: int) -> int:
         if blob_length != 2 * _KEY_SIZE:
-            raise _CommandError(ARGUMENT_VALUE)
-        _count(arguments, 2)
+            raise CommandError(ARGUMENT_VALUE)
+        check_count(arguments, 2)
         slot = _slot(arguments[0])
         size = self._decode(blob_length)
         self._secure_element.write_public_key(slot, bytes(self.buffer[:size]))
         return 0
 
     def _sign_digest(self, arguments: list[bytes], blob_length: int) -> int:
-        _count(arguments, 2)
+        check_count(arguments, 2)
         # The firmware keeps the size in one byte, so that 288 bytes pass for 32.
         if self._decode(blob_length) & 0xFF != _DIGEST_SIZE:
             raise _EchoedError(blob_length)
         return self._hex(self._secure_element.sign(0, bytes(self.buffer[:_DIGEST_SIZE])))
 
     def _read_slot(self, arguments: list[bytes], _blob_length: int) -> int:
-        _count(arguments, 1, 2)
+        check_count(arguments, 1, 2)
         slot = _slot(arguments[0])
         length = _uint16(arguments[1]) if len(arguments) > 1 else slot_size(slot)
         if not length:
-            raise _CommandError(ARGUMENT_VALUE)
+            raise CommandError(ARGUMENT_VALUE)
         return self._hex(self._secure_element.read(ZONE_DATA, slot, length))
 
     def _read_otp(self, arguments: list[bytes], _blob_length: int) -> int:
-        _count(arguments, 0, 1)
+        check_count(arguments, 0, 1)
         length = _uint16(arguments[0]) if arguments else OTP_SIZE
         if not length:
-            raise _CommandError(ARGUMENT_VALUE)
+            raise CommandError(ARGUMENT_VALUE)
         return self._hex(self._secure_element.read(ZONE_OTP, 0, length))
 
     def _write_slot(self, arguments: list[bytes], blob_length: int) -> int:
-        _count(arguments, 3)
+        check_count(arguments, 3)
         slot, length = _slot(arguments[0]), _uint16(arguments[1])
         if not length or blob_length != 2 * length % 0x10000:
-            raise _CommandError(ARGUMENT_VALUE)
+            raise CommandError(ARGUMENT_VALUE)
         self._decode(blob_length)
         self._secure_element.write(slot, bytes(self.buffer[:length]).ljust(length, b"\0"))
         return 0
 
     def _lock(self, arguments: list[bytes], _blob_length: int) -> int:
-        _count(arguments, 1)
+        check_count(arguments, 1)
         self._secure_element.lock(_slot(arguments[0]))
         return 0
 
@@ -345,14 +352,14 @@ class ProvisioningCommands:
 
     @staticmethod
     def _address_and_length(arguments: list[bytes], count: int) -> tuple[int, int]:
-        _count(arguments, count)
+        check_count(arguments, count)
         address, length = _uint32(arguments[0]), _uint16(arguments[1])
         if not 1 <= length <= _FLASH_PAGE:
-            raise _CommandError(ARGUMENT_VALUE)
+            raise CommandError(ARGUMENT_VALUE)
         return address, length
 
     def _erase_sector(self, arguments: list[bytes], _blob_length: int) -> int:
-        _count(arguments, 1)
+        check_count(arguments, 1)
         # Text that is no number is taken for 0: the firmware does not look whether the whole argument was used.
         self._wifi_module.erase_sector(strtol(arguments[0]).value % 2**32)
         return 0
@@ -364,7 +371,7 @@ class ProvisioningCommands:
     def _write_flash(self, arguments: list[bytes], blob_length: int) -> int:
         address, length = self._address_and_length(arguments, 3)
         if blob_length != 2 * length:
-            raise _CommandError(ARGUMENT_VALUE)
+            raise CommandError(ARGUMENT_VALUE)
         self._decode(blob_length)
         self._wifi_module.write(address, bytes(self.buffer[:length]), bytes(self.buffer[length : length + 1]))
         return 0

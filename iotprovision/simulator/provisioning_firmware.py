@@ -74,6 +74,7 @@ class ProvisioningFirmware:
     baud_rate = BAUD_RATE
     ring_size = RING_SIZE
     variant = AVR_IOT
+    commands: type[ProvisioningCommands] = ProvisioningCommands
     start_time = START_TIME
 
     def __init__(self, secure_element: Ecc608, wifi_module: Winc1510) -> None:
@@ -84,7 +85,7 @@ class ProvisioningFirmware:
         self._clear()
 
     def _clear(self) -> None:
-        self._commands = ProvisioningCommands(self._secure_element, self._wifi_module, self.variant)
+        self._commands = self.commands(self._secure_element, self._wifi_module, self.variant)
         self._state = _State.READY
         self._line = bytearray()
         self._line_done = False

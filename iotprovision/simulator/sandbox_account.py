@@ -27,6 +27,8 @@ from iotprovision.simulator.factory import factory_root
 from iotprovision.simulator.local_cloud import LocalCloud
 
 FOLDER = "sandbox-cloud"
+# Another host name wants another server certificate.
+FOLDER_FOR_MODEMS = "sandbox-cloud-ats"
 POLICY = "sandbox"
 
 
@@ -34,11 +36,14 @@ class SandboxAccount:
     """An account beside the user's, in a local cloud of its own that devices know by the real host name.
 
     :param state_folder: the simulator's folder
+    :param has_wifi: False for kits with a modem, which know the account by another host name
     """
 
-    def __init__(self, state_folder: Path) -> None:
+    def __init__(self, state_folder: Path, has_wifi: bool = True) -> None:
         self._state_folder = state_folder
-        self.cloud = LocalCloud(state_folder / FOLDER, host_name=sandbox.ENDPOINT)
+        self.cloud = LocalCloud(
+            state_folder / (FOLDER if has_wifi else FOLDER_FOR_MODEMS), host_name=sandbox.endpoint(has_wifi)
+        )
 
     def account(self) -> Account:
         """The vendor's own way in; the running cloud's."""

@@ -1,9 +1,9 @@
 """What a simulated kit keeps when its process ends: a folder of plain files.
 
 ``flash.bin``, ``eeprom.bin``, ``fuses.bin``, ``user-row.bin`` of the MCU, ``board-config.bin`` and
-``debugger-flash.bin`` of the debugger, ``winc.bin``, ``ecc608.yaml`` (with the private keys), ``meters.json``,
-``kit.yaml``, and the files of the debugger's drive in ``drive/``. Each file is replaced as a whole, so a killed process
-leaves the former or the new content.
+``debugger-flash.bin`` of the debugger, ``winc.bin`` of a Wi-Fi module or ``modem.yaml`` of a modem, ``ecc608.yaml``
+(with the private keys), ``meters.json``, ``kit.yaml``, and the files of the debugger's drive in ``drive/``. Each file
+is replaced as a whole, so a killed process leaves the former or the new content.
 """
 
 from __future__ import annotations
@@ -32,12 +32,14 @@ from iotprovision.simulator.ecc608 import Ecc608
 from iotprovision.simulator.factory import new_identity
 from iotprovision.simulator.kinds import SimulatedKitName
 from iotprovision.simulator.meters import Meters
+from iotprovision.simulator.sequans import Sequans
 from iotprovision.simulator.winc1510 import Winc1510
 
 FACTORY_DEBUGGER_VERSION = "1.22.73"
 SERIAL_NUMBER_PREFIX = "MCHP3261"
 SERIAL_NUMBER_DIGITS = 12
 CONNECTION_FILE = "connection.json"
+MODEM_FILE = "modem.yaml"
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError)
 
 
@@ -179,7 +181,9 @@ class KitState:
             user_row=bytearray(b"\xff" * part.user_row_size),
             secure_element=new_identity(state_folder, secure_element or kind.secure_element).secure_element(),
             wifi_module=Winc1510(),
+            lock_bits=int.from_bytes(part.unlocked, "little"),
             serial_number=serial_number,
+            modem=Sequans() if kind.has_modem else None,
         )
         registers = factory_configuration(kind.board_file, kind.device_file, serial_number)
         fresh = Path(tempfile.mkdtemp(dir=state_folder, prefix=f".{name.text}."))
@@ -216,6 +220,11 @@ class KitState:
             meters = Meters.from_dict(json.loads((folder / reading).read_text(encoding="utf-8")))
             registers = ConfigurationFlash(content("board-config.bin", 0x1000))
             firmware = content("debugger-flash.bin", debugger_flash.SIZE)
+            modem = None
+            if name.kind.has_modem:
+                reading = MODEM_FILE
+                modem = Sequans.from_state(yaml.safe_load((folder / reading).read_text(encoding="utf-8")))
+            wifi_module = Winc1510() if modem else Winc1510(content("winc.bin", 1 << 20))
             board = Board(
                 kit_name=name.kind.register_name,
                 microcontroller=part.name,
@@ -224,10 +233,11 @@ class KitState:
                 fuses=content("fuses.bin", len(part.factory_fuses)),
                 user_row=content("user-row.bin", part.user_row_size),
                 secure_element=secure_element,
-                wifi_module=Winc1510(content("winc.bin", 1 << 20)),
+                wifi_module=wifi_module,
                 lock_bits=lock_bits,
                 serial_number=serial_number,
                 meters=meters,
+                modem=modem,
             )
         except (*_DAMAGE, ProvisioningError) as error:
             raise StoreError(
@@ -238,6 +248,8 @@ class KitState:
             ) from error
         for chip in (board.secure_element, board.wifi_module):
             chip.meters, chip.faults = board.meters, board.faults
+        if board.modem:
+            board.modem.meters, board.modem.faults = board.meters, board.faults
         state = cls(name, folder, board, registers, firmware, usb_port)
         state._saved = {file: value for file, value, _ in state._contents()}
         return state
@@ -248,7 +260,10 @@ class KitState:
         yield "eeprom.bin", bytes(board.eeprom), bytes
         yield "fuses.bin", bytes(board.fuses), bytes
         yield "user-row.bin", bytes(board.user_row), bytes
-        yield "winc.bin", bytes(board.wifi_module.flash), bytes
+        if board.modem:
+            yield MODEM_FILE, board.modem.state(), _yaml
+        else:
+            yield "winc.bin", bytes(board.wifi_module.flash), bytes
         yield "board-config.bin", bytes(self.registers.content), bytes
         yield "debugger-flash.bin", bytes(self.debugger_flash), bytes
         yield "ecc608.yaml", board.secure_element.state(), _yaml

@@ -10,6 +10,8 @@ class UpdiPart:
     """One AVR: sizes in bytes, addresses in its data space.
 
     :param information_block: the 32 characters that the part tells of itself over UPDI
+    :param flash_start: beyond 0xFFFF for parts whose flash is programmed with addresses of 24 bits
+    :param unlocked: what the lock bits hold while the part can be programmed
     :param eeprom_save_fuse: fuse number and mask of EESAVE: where it is set, a chip erase spares the EEPROM
     """
 
@@ -31,6 +33,7 @@ class UpdiPart:
     user_row_size: int
     memory_start: int
     memory_size: int
+    unlocked: bytes
     revision_address: int = 0x0F01
     eeprom_save_fuse: tuple[int, int] = (5, 0x01)
 
@@ -59,4 +62,27 @@ ATMEGA4808 = UpdiPart(
     user_row_size=0x40,
     memory_start=0x2800,
     memory_size=0x1800,
+    unlocked=b"\xc5",
+)
+
+AVR128DB48 = UpdiPart(
+    name="AVR128DB48",
+    signature=bytes.fromhex("1e970c"),
+    revision=0x10,
+    information_block=b"AVR     P:2D:1-3M2 (01.59B20.0)\x00",
+    flash_size=0x20000,
+    flash_page=0x200,
+    flash_start=0x800000,
+    eeprom_start=0x1400,
+    eeprom_size=0x200,
+    eeprom_page=0x01,
+    fuses_start=0x1050,
+    factory_fuses=bytes.fromhex("0000000000c0080000"),
+    lock_start=0x1040,
+    signature_start=0x1100,
+    user_row_start=0x1080,
+    user_row_size=0x20,
+    memory_start=0x4000,
+    memory_size=0x4000,
+    unlocked=bytes.fromhex("5cc5c55c"),
 )

@@ -13,9 +13,10 @@ from iotprovision.simulator.avr8 import Command, Erase, Failure, Memory
 from iotprovision.simulator.board import Board, Microcontroller
 from iotprovision.simulator.updi_part import UpdiPart
 
-UNLOCKED = 0xC5
 ERASED = 0xFF
 MAXIMUM_TRANSFER = 512
+DATA_SPACE_SIZE = 0x10000
+MAPPED_FLASH_SIZE = 0x8000
 SUCCESS = b"\x80\x00"
 DATA = b"\x84\x00"
 FAILURE = b"\xa0\x00"
@@ -146,7 +147,7 @@ class UpdiTarget:
 
     def _enter(self, _: bytes) -> bytes:
         self._need_physical()
-        if self.board.faults.target_locked or self.board.lock_bits != UNLOCKED:
+        if self.board.faults.target_locked or self._lock_bits != self.part.unlocked:
             if self._parameters.get(CHIP_ERASE_TO_ENTER) != b"\x01":
                 raise Refused(Failure.LOCKED)
             self._erase_chip()
@@ -199,9 +200,17 @@ class UpdiTarget:
         index, mask = self.part.eeprom_save_fuse
         if not board.fuses[index] & mask:
             board.eeprom[:] = bytes([ERASED]) * self.part.eeprom_size
-        board.lock_bits = UNLOCKED
+        self._lock_bits = self.part.unlocked
         board.faults.target_locked = False
         board.meters.count("target_flash_erases")
+
+    @property
+    def _lock_bits(self) -> bytes:
+        return self.board.lock_bits.to_bytes(len(self.part.unlocked), "little")
+
+    @_lock_bits.setter
+    def _lock_bits(self, value: bytes) -> None:
+        self.board.lock_bits = int.from_bytes(value, "little")
 
     def _read(self, command: bytes) -> bytes:
         kind, address, count = unpack_from("<BII", command, 2)
@@ -232,7 +241,7 @@ class UpdiTarget:
             Memory.EEPROM_PAGE: (part.eeprom_start, board.eeprom),
             Memory.EEPROM_ATOMIC: (part.eeprom_start, board.eeprom),
             Memory.FUSES: (part.fuses_start, board.fuses),
-            Memory.LOCK_BITS: (part.lock_start, bytes([board.lock_bits])),
+            Memory.LOCK_BITS: (part.lock_start, self._lock_bits),
             Memory.USER_ROW: (part.user_row_start, board.user_row),
             Memory.SIGNATURE: (part.signature_start, self._signature_row),
             Memory.CALIBRATION: (part.signature_start, self._signature_row),
@@ -244,19 +253,26 @@ class UpdiTarget:
 
     def _data_space(self) -> bytearray:
         part, board = self.part, self.board
-        space = bytearray(0x10000)
+        space = bytearray(DATA_SPACE_SIZE)
         for start, content in (
             (part.revision_address, bytes([part.revision])),
             (part.signature_start, self._signature_row),
             (part.fuses_start, board.fuses),
-            (part.lock_start, bytes([board.lock_bits])),
+            (part.lock_start, self._lock_bits),
             (part.user_row_start, board.user_row),
             (part.eeprom_start, board.eeprom),
             (part.memory_start, self._memory),
-            (part.flash_start, board.flash),
+            self._mapped_flash(),
         ):
             space[start : start + len(content)] = content
         return space
+
+    def _mapped_flash(self) -> tuple[int, bytes | bytearray]:
+        """Where the CPU sees flash in its data space: all of it, or the last 32 KiB of a larger one."""
+        part, flash = self.part, self.board.flash
+        if part.flash_start + part.flash_size <= DATA_SPACE_SIZE:
+            return part.flash_start, flash
+        return DATA_SPACE_SIZE - MAPPED_FLASH_SIZE, flash[-MAPPED_FLASH_SIZE:]
 
     def _write(self, command: bytes) -> bytes:
         self._need_programming()
@@ -280,8 +296,10 @@ class UpdiTarget:
             board.fuses[address - part.fuses_start] = data[0]
         elif kind == Memory.LOCK_BITS:
             self._need_one_byte(count)
-            self._slice(b"\x00", address - part.lock_start, count)
-            board.lock_bits = data[0]
+            self._slice(part.unlocked, address - part.lock_start, count)
+            lock_bits = bytearray(self._lock_bits)
+            lock_bits[address - part.lock_start] = data[0]
+            self._lock_bits = bytes(lock_bits)
         elif kind == Memory.USER_ROW:
             start = address - part.user_row_start
             present = self._slice(board.user_row, start, count)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from iotprovision.chips.ecc608 import OTP_SIZE, PUBLIC_KEY_SIZE, SERIAL_NUMBER_SIZE, SIGNATURE_SIZE, SLOTS, slot_size
 from iotprovision.chips.winc_flash import PAGE, SECTOR, SIZE, FlashArea
@@ -42,6 +43,10 @@ SPOIL_LINE = b",X\r\n"
 # the line and the LF is then answered with an overrun of its own.
 LONGEST_REQUEST = 126
 LONGEST_BLOB = 1024
+
+LEAVE_BRIDGE = b"\x04"
+# The firmware answers at once; the modem may be in the middle of 8 KiB, which take 0.7 s.
+LEAVE_BRIDGE_TIMEOUT = 3.0
 
 # Characters of text that stand for one byte.
 HEX_DIGITS = 2
@@ -245,6 +250,53 @@ class ProvisioningLink:
         if not any(area.holds(address, length) for area in self._owned):
             raise ValueError(f"0x{address:X} to 0x{address + length - 1:X} is in no area this run may change")
 
+    # --- modem
+
+    @contextlib.contextmanager
+    def bridge(self) -> Iterator[SerialLine]:
+        """What is sent goes to the modem, until the block ends in whatever way.
+
+        :raises SerialLinkError: the firmware does not come back; only a reset of the target then ends the bridge
+        """
+        self._refuse_unfinished_blob()
+        self._prepare()
+        self._in_step = False
+        self.needs_target_reset = True
+        # No line feed: it would be the first byte that the modem gets.
+        self._line.write(b"MC+BRIDGEMODE\r")
+        what = "open the bridge to the modem"
+        answer = self._reader.read_answer(what, self._line.clock() + COMMAND_TIMEOUT)
+        if answer.status:
+            self.needs_target_reset = False
+            raise _refused(what, "MC+BRIDGEMODE", answer.status)
+        # The modem may have spoken already; nothing was asked of it yet.
+        self._reader.forget()
+        try:
+            yield self._line
+        except BaseException:
+            # What went wrong is told; a target that does not come back is reset by whoever owns it.
+            with contextlib.suppress(SerialLinkError):
+                self._leave_bridge()
+            raise
+        self._leave_bridge()
+
+    def _leave_bridge(self) -> None:
+        """Whatever the modem still says comes before the OK of the firmware, which is the last thing sent."""
+        self._line.drain(QUIET, DRAIN_LIMIT)
+        self._line.write(LEAVE_BRIDGE)
+        received = bytearray()
+        deadline = self._line.clock() + LEAVE_BRIDGE_TIMEOUT
+        while not received.endswith(b"OK\r\n"):
+            data = self._line.read_some(deadline - self._line.clock()) if self._line.clock() < deadline else b""
+            if not data:
+                raise SerialLinkError(
+                    f"The kit did not come back from the bridge to its modem on {self._line.name}",
+                    shown(bytes(received)),
+                    "unplug the kit, plug it in and run the command again",
+                )
+            received += data
+        self.needs_target_reset = False
+
     # --- one exchange
 
     def _hex(self, what: str, name: str, *arguments: int, blob: bytes | None = None, expected: int) -> bytes:
@@ -300,7 +352,7 @@ class ProvisioningLink:
         if self.needs_target_reset:
             raise SerialLinkError(
                 "The kit still waits for the rest of a transfer that was broken off",
-                "Anything sent now would be taken as data and written.",
+                "Anything sent now would be taken as data and written, or go to the modem.",
                 "reset the kit, or unplug it and plug it in again",
             )
 

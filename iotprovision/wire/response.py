@@ -97,6 +97,10 @@ class ResponseReader:
         self._partial = b""
         return dropped
 
+    def forget(self) -> None:
+        """Drop what was received behind the last answer, without waiting."""
+        self._partial = b""
+
     def take_stray(self) -> bytes:
         """What arrived without having been asked for, without waiting."""
         stray = self._partial + self._line.read_pending()

@@ -1,0 +1,41 @@
+"""Where a kit keeps what makes it a device: this depends on its modem (``kits.yaml``), and on nothing else of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cryptography import x509
+
+from iotprovision.actions.identity import Identity
+from iotprovision.actions.modem import ModemCredentials, NamesInSlot, certificate_in_modem
+from iotprovision.actions.provision import WifiModuleCredentials, certificate_in_wifi_module
+from iotprovision.errors import UsageError
+from iotprovision.provisioners.work import KitWork
+from iotprovision.steps import Step
+from iotprovision.wire.provisioning import ProvisioningLink
+
+
+def credentials_on_kit(work: KitWork, identity: Identity, endpoint: Callable[[], str] | None) -> list[Step]:
+    """Certificates, and with an endpoint the names too.
+
+    :param endpoint: of the account; None where the demo of the cloud reads neither endpoint nor thing name
+    :raises UsageError: nothing is known that would make such a kit a device of this cloud
+    """
+    if work.kit.kit.has_wifi:
+        return [WifiModuleCredentials(work.target, identity, endpoint, work.files, work.clock)]
+    if endpoint is None:
+        raise UsageError(
+            f"{work.kit.name} cannot be provisioned for this cloud",
+            "No application of the vendor's connects a kit with a modem to it. Nothing was changed.",
+            "use -c aws",
+        )
+    return [
+        # First, because it alone may be refused for good.
+        NamesInSlot(work.target, identity, endpoint, work.files, work.clock),
+        ModemCredentials(work.target, identity, work.files, work.clock),
+    ]
+
+
+def certificate_on_kit(work: KitWork) -> Callable[[ProvisioningLink], x509.Certificate | None]:
+    """What reads the device certificate that the kit has been given before."""
+    return certificate_in_wifi_module if work.kit.kit.has_wifi else certificate_in_modem

@@ -1,0 +1,87 @@
+"""Provisioning firmware 1.1.8 of the AVR-IoT Cellular Mini, modelled: no Wi-Fi module, but a bridge to the modem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+from iotprovision.simulator.board import Board
+from iotprovision.simulator.chip_drivers import SecureElementDriver, WifiModuleDriver
+from iotprovision.simulator.provisioning_commands import (
+    ARGUMENT_VALUE,
+    CELLULAR_MINI,
+    HANDLER_VERSION,
+    Command,
+    CommandError,
+    ProvisioningCommands,
+    Variant,
+    check_count,
+)
+from iotprovision.simulator.provisioning_firmware import ProvisioningFirmware
+
+LEAVE_BRIDGE = 0x04
+
+
+class CellularCommands(ProvisioningCommands):
+    """The commands of this firmware; ``bridge`` is what ``MC+BRIDGEMODE`` switched on."""
+
+    def __init__(
+        self, secure_element: SecureElementDriver, wifi_module: WifiModuleDriver, variant: Variant = CELLULAR_MINI
+    ) -> None:
+        super().__init__(secure_element, wifi_module, variant)
+        own = {command.name: command for command in self.table if not command.name.startswith(b"MC+WINC")}
+        own[b"MC+BRIDGEMODE"] = Command(b"MC+BRIDGEMODE", False, self._bridge_mode)
+        first = (b"MC+ABOUT", b"MC+BLOBTEST", b"MC+PING")
+        self.table = tuple(own[name] for name in (*first, *sorted(own.keys() - set(first))))
+        self.bridge = False
+        self.bridge_is_permanent = False
+
+    def _about(self, _arguments: list[bytes], _blob_length: int) -> int:
+        lines = (
+            self._variant.product,
+            b"FW " + self._variant.version,
+            b"Command handler " + HANDLER_VERSION.encode(),
+            b"for the " + self._variant.board,
+        )
+        return self._text(b"".join(line + b"\r\n" for line in lines))
+
+    def _version(self, arguments: list[bytes], blob_length: int) -> int:
+        if arguments == [b"WINC"]:
+            raise CommandError(ARGUMENT_VALUE)
+        return super()._version(arguments, blob_length)
+
+    def _bridge_mode(self, arguments: list[bytes], _blob_length: int) -> int:
+        check_count(arguments, 0, 1)
+        if arguments not in ([], [b"PERMANENT"]):
+            raise CommandError(ARGUMENT_VALUE)
+        self.bridge, self.bridge_is_permanent = True, bool(arguments)
+        return 0
+
+
+class CellularProvisioningFirmware(ProvisioningFirmware):
+    """The firmware on the MCU of a board with a modem."""
+
+    variant = CELLULAR_MINI
+    commands = CellularCommands
+
+    def __init__(self, board: Board) -> None:
+        assert board.modem is not None, "the board has a modem"
+        self._modem = board.modem
+        super().__init__(board.secure_element, board.wifi_module)
+
+    def take(self, character: int) -> Iterator[tuple[bytes, float]]:
+        """While the bridge stands, all is the modem's, also the line feed behind the command that asked for it."""
+        if self._own_commands.bridge:
+            if character == LEAVE_BRIDGE and not self._own_commands.bridge_is_permanent:
+                self._own_commands.bridge = False
+                yield b"OK\r\n", 0
+            else:
+                yield self._modem.receive(bytes([character])), 0
+            return
+        yield from super().take(character)
+        if self._own_commands.bridge:
+            yield self._modem.listen(), 0
+
+    @property
+    def _own_commands(self) -> CellularCommands:
+        return cast(CellularCommands, self._commands)

@@ -1,0 +1,47 @@
+"""A board with a modem, for tests of the modelled microcontroller and of what talks to it."""
+
+from __future__ import annotations
+
+from simulated_chips import flash_of, recorded_secure_element
+
+from iotprovision.simulator.board import Board
+from iotprovision.simulator.kinds import KINDS
+from iotprovision.simulator.modelled_mcu import ModelledMcu
+from iotprovision.simulator.sequans import Sequans
+from iotprovision.simulator.winc1510 import Winc1510
+
+PROVISIONING = "avr-iot-cellular-mini-provisioning"
+
+
+class CellularBoard:
+    """A board whose MCU runs the provisioning firmware, and what was sent."""
+
+    def __init__(self, image: str = PROVISIONING) -> None:
+        part = KINDS["avr-iot-cellular-mini"].part
+        self.modem = Sequans()
+        self.board = Board(
+            kit_name="AVR-IoT Cellular Mini",
+            microcontroller=part.name,
+            flash=bytearray(flash_of(image).ljust(part.flash_size, b"\xff")),
+            eeprom=bytearray(b"\xff" * part.eeprom_size),
+            fuses=bytearray(part.factory_fuses),
+            user_row=bytearray(b"\xff" * part.user_row_size),
+            secure_element=recorded_secure_element(),
+            wifi_module=Winc1510(),
+            modem=self.modem,
+        )
+        self._sent = bytearray()
+        self.mcu = ModelledMcu(self.board, self._sent.extend)
+
+    def start(self) -> bytes:
+        self.mcu.start()
+        return self.take()
+
+    def take(self) -> bytes:
+        sent = bytes(self._sent)
+        self._sent.clear()
+        return sent
+
+    def ask(self, data: bytes) -> bytes:
+        self.mcu.receive(data)
+        return self.take()

@@ -1,0 +1,226 @@
+"""The driver of the modem: against the modelled firmware and modem, and against peers that behave badly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from cellular_board import CellularBoard
+from serial_peer import MemoryPort
+
+from iotprovision.chips.modem_memory import (
+    CERTIFICATE_LIMIT,
+    PROFILE,
+    certificate_data,
+    certificates_in,
+    profile_fields,
+)
+from iotprovision.errors import ChipRefusedError, ProofError, SerialLinkError
+from iotprovision.wire.modem import Modem, advice, modem
+from iotprovision.wire.provisioning import ProvisioningLink
+
+PEM = b"-----BEGIN CERTIFICATE-----\n" + b"QUJD" * 16 + b"\nREVG\n-----END CERTIFICATE-----\n"
+
+
+class Bench:
+    """The link to a modelled board, and what the host sent."""
+
+    def __init__(self, shape: Callable[[bytes], bytes] = lambda answer: answer) -> None:
+        self.board = CellularBoard()
+        self.board.start()
+        self.port = MemoryPort(lambda sent: shape(self.board.ask(sent)))
+        self.link = ProvisioningLink(self.port.line(), owned_slots=(8,))
+        self.faults = self.board.board.faults
+
+    def is_closed(self) -> bool:
+        return b"PONG=1" in self.board.ask(b"MC+PING=1\r\n")
+
+
+def test_version_slots_and_profile() -> None:
+    bench = Bench()
+    with modem(bench.link) as opened:
+        assert opened.version() == (8, 0, 5, 13)
+        assert opened.read_certificates(18) == b""
+        opened.write_certificates(18, PEM)
+        opened.write_certificates(19, PEM + PEM)
+        assert opened.read_certificates(18) == PEM
+        assert opened.read_certificates(19) == PEM + PEM
+        assert opened.read_profile() == []
+        opened.write_profile()
+        assert opened.read_profile() == ["1", "2", "0xc02b", "1", "19", "18", "0", "", "", "1"]
+    assert bench.is_closed()
+    assert bench.board.modem.memory["certificate"] == {18: PEM, 19: PEM + PEM}
+    assert len(bench.link.secure_element_serial()) == 9, "the link goes on"
+
+
+def test_twice() -> None:
+    """The second time the modem says nothing of a start."""
+    bench = Bench()
+    for _ in range(2):
+        with modem(bench.link) as opened:
+            assert opened.version()
+
+
+@pytest.mark.parametrize("problem", [ValueError, KeyboardInterrupt, SerialLinkError])
+def test_the_bridge_is_closed_whatever_happens(problem: type[BaseException]) -> None:
+    bench = Bench()
+    with pytest.raises(problem), modem(bench.link):
+        raise problem("inside the block")
+    assert not bench.link.needs_target_reset
+    assert bench.is_closed()
+
+
+def test_lines_that_nobody_asked_for() -> None:
+    bench = Bench()
+    bench.faults.modem_chatter = True
+    with modem(bench.link) as opened:
+        opened.write_certificates(18, PEM)
+        assert opened.read_certificates(18) == PEM
+        opened.write_profile()
+        assert opened.read_profile() == profile_fields(PROFILE)
+    assert bench.is_closed()
+
+
+def test_a_line_right_behind_the_prompt() -> None:
+    bench = Bench(lambda answer: answer.replace(b"> ", b"> \r\n+CEREG: 2\r\n"))
+    with modem(bench.link) as opened:
+        opened.write_certificates(18, PEM)
+        assert opened.read_certificates(18) == PEM
+
+
+def test_a_profile_with_fields_that_newer_firmware_adds() -> None:
+    port = MemoryPort(
+        lambda sent: b'\r\n+SQNSPCFG: 2,3,"",0\r\n+SQNSPCFG: 1, 2,"0xC02B",1,19,18,0,"","",1,0\r\n\r\nOK\r\n'
+    )
+    fields = Modem(port.line()).read_profile()
+    assert fields[:10] == profile_fields(PROFILE)
+
+
+def test_an_error_for_an_empty_slot() -> None:
+    port = MemoryPort(lambda sent: b"\r\n+CME ERROR: not found\r\n")
+    assert Modem(port.line()).read_certificates(18) == b""
+
+
+def test_a_modem_that_refuses_the_profile() -> None:
+    port = MemoryPort(lambda sent: b"\r\nERROR\r\n")
+    with pytest.raises(ChipRefusedError, match="security profile"):
+        Modem(port.line()).write_profile()
+
+
+def test_an_unsolicited_line_inside_a_certificate() -> None:
+    lines = PEM.splitlines()
+    for place in range(len(lines) + 1):
+        mixed = [*lines[:place], b"", b"+CEREG: 2", *lines[place:]]
+        assert certificates_in(mixed) == PEM
+
+
+def test_an_answer_in_pieces_and_late() -> None:
+    bench = Bench()
+    pieces: list[bytes] = []
+
+    def deliver_slowly(sent: bytes) -> bytes:
+        answer = bench.board.ask(sent)
+        for number, byte in enumerate(answer):
+            bench.port.deliver(bytes([byte]), after=0.002 * number)
+        pieces.append(answer)
+        return b""
+
+    bench.port.answer = deliver_slowly
+    with modem(bench.link) as opened:
+        opened.write_certificates(18, PEM)
+        assert opened.read_certificates(18) == PEM
+    assert bench.is_closed()
+
+
+def test_a_modem_that_starts_slowly() -> None:
+    bench = Bench()
+    answers = 0
+
+    def late(sent: bytes) -> bytes:
+        nonlocal answers
+        answer = bench.board.ask(sent)
+        if sent == b"AT\r":
+            answers += 1
+            return answer if answers > 2 else b""
+        return answer
+
+    bench.port.answer = late
+    with modem(bench.link) as opened:
+        assert opened.version() == (8, 0, 5, 13)
+    assert answers == 3
+
+
+def test_an_echo_is_passed_over() -> None:
+    port = MemoryPort(lambda sent: sent + b"\r\nLR8.0.5.13\r\n\r\nOK\r\n")
+    assert Modem(port.line()).version() == (8, 0, 5, 13)
+
+
+def test_a_silent_modem_is_said_and_the_bridge_closed() -> None:
+    bench = Bench()
+    bench.faults.modem_silent = True
+    with pytest.raises(SerialLinkError, match="modem of the kit does not answer"), modem(bench.link):
+        pass
+    assert not bench.link.needs_target_reset
+    assert bench.is_closed()
+
+
+def test_a_modem_that_falls_silent_during_a_write() -> None:
+    bench = Bench()
+    with pytest.raises(SerialLinkError, match="write slot 18"), modem(bench.link) as opened:
+        opened.version()
+        bench.port.answer = lambda sent: b"" if sent == PEM else bench.board.ask(sent)
+        opened.write_certificates(18, PEM)
+    assert bench.is_closed()
+
+
+def test_a_firmware_that_does_not_come_back() -> None:
+    bench = Bench()
+    bench.port.answer = lambda sent: b"" if sent == b"\x04" else bench.board.ask(sent)
+    with pytest.raises(SerialLinkError, match="did not come back"), modem(bench.link):
+        pass
+    assert bench.link.needs_target_reset
+    with pytest.raises(SerialLinkError):
+        bench.link.secure_element_serial()
+
+
+def test_full_memory() -> None:
+    bench = Bench()
+    bench.faults.modem_full = True
+    with pytest.raises(ChipRefusedError) as caught, modem(bench.link) as opened:
+        opened.write_certificates(18, PEM)
+    assert "memory full" in caught.value.why and "erase" in caught.value.hint
+    assert bench.is_closed()
+
+
+def test_what_is_never_sent() -> None:
+    bench = Bench()
+    with modem(bench.link) as opened:
+        sent = len(bench.port.sent)
+        for slot, data in ((18, b""), (18, b"x" * 8193), (18, b"a\r\n"), (18, b"a\x04"), (7, PEM), (20, PEM)):
+            with pytest.raises(ValueError):
+                opened.write_certificates(slot, data)
+        assert len(bench.port.sent) == sent
+
+
+def test_a_firmware_without_a_bridge() -> None:
+    port = MemoryPort(lambda sent: b"\r\nERROR: 0x1\r\n" if b"BRIDGE" in sent else b"")
+    link = ProvisioningLink(port.line())
+    link._in_step = True
+    with pytest.raises(ChipRefusedError, match="open the bridge"), modem(link):
+        pass
+    assert not link.needs_target_reset
+
+
+def test_certificates_as_the_modem_wants_them() -> None:
+    assert certificate_data(PEM.replace(b"\n", b"\r\n") + b"\r\n", "of a test") == PEM
+    assert certificate_data(PEM.rstrip(), "of a test") == PEM
+    with pytest.raises(ProofError, match="too large"):
+        certificate_data(PEM * (CERTIFICATE_LIMIT // len(PEM) + 1), "of a test")
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [(None, "does not tell"), ((8, 0, 5, 12), "8.0.5.13 or newer"), ((8, 0, 5, 13), ""), ((8, 1, 1, 0), "")],
+)
+def test_version_advice(version: tuple[int, ...] | None, words: str) -> None:
+    assert words in advice(version) and bool(words) == bool(advice(version))
