@@ -24,6 +24,8 @@ def image_path(name: str) -> Path:
 
 
 @cache
-def hex_image(name: str, mcu: str = "atmega4808") -> HexImage:
-    """An image of the index, loaded."""
+def hex_image(name: str) -> HexImage:
+    """An image of the index, loaded for the MCU it is made for."""
+    mcu = firmware_cache().index.image(name).mcu
+    assert mcu, "it is no program for an MCU"
     return HexImage.load(image_path(name), mcu)

@@ -1,4 +1,4 @@
-"""What the real provisioning firmware answered, as recorded in tests/data/atmega4808-provisioning-0.4.9.txt."""
+"""What the real provisioning firmware answered, as recorded in tests/data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA256
 
-TRANSCRIPT = Path(__file__).parent / "data" / "atmega4808-provisioning-0.4.9.txt"
+AVR_IOT = "atmega4808-provisioning-0.4.9.txt"
+SAM_IOT_WG = "samd21g18a-provisioning-1.0.1.txt"
+SAM_IOT_WX = "samd21g18a-wx-provisioning-1.0.0.txt"
+DATA = Path(__file__).parent / "data"
 SIGN_COMMAND = b"MC+ECC+SIGNDIGEST=32,64\r\n"
 _SIGNATURE = re.compile(rb"\r\n([0-9A-F]{128})\r\nOK\r\n")
 
@@ -26,10 +29,10 @@ class Exchange:
 
 
 @cache
-def exchanges() -> tuple[Exchange, ...]:
+def exchanges(transcript: str = AVR_IOT) -> tuple[Exchange, ...]:
     """The whole transcript, in order."""
     found, sent, previous = [], b"", b""
-    for line in TRANSCRIPT.read_text(encoding="utf-8").splitlines():
+    for line in (DATA / transcript).read_text(encoding="utf-8").splitlines():
         if line.startswith("> "):
             previous, sent = sent, ast.literal_eval(line[2:])
         elif line.startswith("< "):

@@ -31,9 +31,9 @@ def recorded_secure_element() -> Ecc608:
 
 
 def flash_of(image_name: str) -> bytes:
-    """The program memory of an ATmega4808 after this image of the index was programmed."""
-    content = hex_image(image_name).flash
-    return bytes(content).ljust(FLASH_SIZE, b"\xff")
+    """The program memory of the MCU after this image of the index was programmed."""
+    image = hex_image(image_name)
+    return image.flash.ljust(image.mcu.flash.size, b"\xff")
 
 
 def board_with(flash: bytes, secure_element: Ecc608 | None = None) -> Board:

@@ -207,6 +207,8 @@ def _check_target(image: HexImage) -> None:
     flash = image.flash
     if len(flash) < 4 or all(byte == BLANK for byte in flash[:4]):
         raise _refusal(image.path, "It has nothing at address 0, where the MCU starts.")
+    if image.mcu.ram is not None:
+        _check_vector_table(image, *image.mcu.ram)
     if image.mcu.architecture != "avr8x":
         return
     first = int.from_bytes(flash[:2], "little")
@@ -225,6 +227,16 @@ def _check_target(image: HexImage) -> None:
                 image.path,
                 "It sets the lock bits: afterwards nobody could read or program the MCU without erasing all of it.",
             )
+
+
+def _check_vector_table(image: HexImage, ram_start: int, ram_end: int) -> None:
+    """ARMv6-M: the first word is the stack pointer, the second the address of the first instruction, with bit 0 set."""
+    flash = image.flash
+    stack, reset = int.from_bytes(flash[:4], "little"), int.from_bytes(flash[4:8], "little")
+    if not ram_start < stack <= ram_end or stack % 4:
+        raise _other_mcu(image, f"it begins with 0x{stack:08X}, where a stack pointer into its RAM belongs")
+    if not reset & 1 or reset >= len(flash):
+        raise _other_mcu(image, f"its second word 0x{reset:08X} is not the address of a Thumb instruction in it")
 
 
 def _check_fuses(image: HexImage, segment: Segment) -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 from pymcuprog.backend import Backend, SessionConfig
+from pymcuprog.pymcuprog_errors import PymcuprogDeviceLockedError
 from pymcuprog.toolconnection import ToolUsbHidConnection
 
 from iotprovision.errors import ProofError
 from iotprovision.firmware.hex_image import HexImage, Segment
-from iotprovision.firmware.mcu import FUSES, Area
+from iotprovision.firmware.mcu import FUSES, USER_ROW, Area, Mcu
 from iotprovision.kit.debugger import SHORT_NAME, vendor_errors
 
 Progress = Callable[[int, int], None]
@@ -71,10 +72,17 @@ class TargetProgrammer:
                 self._backend.start_session(SessionConfig(self.mcu))
             with vendor_errors(self.serial_number):
                 self._backend.read_device_id()
+                self._refuse_locked()
         except BaseException:
             self._abandon()
             raise
         return self
+
+    def _refuse_locked(self) -> None:
+        """A locked SAM lets its identification be read; pymcuprog only logs that nothing else can be."""
+        target = getattr(self._backend.programmer.device_model, "sam", None)
+        if target is not None and target.is_device_locked():
+            raise PymcuprogDeviceLockedError
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -111,7 +119,7 @@ class TargetProgrammer:
         done = 0
         for segment in image.segments:
             for chunk in segment.chunks(READ_SIZE):
-                difference = _compare(chunk, self._read(chunk), image.mcu.fuse_bits)
+                difference = _compare(chunk, self._read(chunk), image.mcu)
                 if difference:
                     return difference
                 done += len(chunk.data)
@@ -134,6 +142,8 @@ class TargetProgrammer:
     def program(self, image: HexImage, progress: Progress = _no_progress) -> None:
         """Erase the chip and write the image; EEPROM and user row keep what the erase leaves, fuses that are right too.
 
+        Of a user row with settings of the MCU, the bits that are the factory's keep their value.
+
         :param progress: called with bytes done and bytes in all
         :raises AccessError: the kit cannot be reached
         """
@@ -142,7 +152,7 @@ class TargetProgrammer:
         done = 0
         for segment in image.segments:
             for chunk in segment.chunks(WRITE_SIZE):
-                self._write(chunk)
+                self._write(chunk, image.mcu)
                 done += len(chunk.data)
                 progress(done, image.size)
 
@@ -161,11 +171,17 @@ class TargetProgrammer:
             )
 
     def _read(self, chunk: Segment) -> bytes:
+        unit = chunk.area.unit
+        before, behind = chunk.offset % unit, -chunk.end % unit
+        size = before + len(chunk.data) + behind
         with vendor_errors(self.serial_number):
-            (memory,) = self._backend.read_memory(chunk.area.name, chunk.offset, len(chunk.data))
-        return bytes(memory.data)
+            (memory,) = self._backend.read_memory(chunk.area.name, chunk.offset - before, size)
+        return bytes(memory.data[before : size - behind])
 
-    def _write(self, chunk: Segment) -> None:
+    def _write(self, chunk: Segment, mcu: Mcu) -> None:
+        if chunk.area.name == USER_ROW and mcu.user_row_bits:
+            self._write_user_row(chunk, mcu.user_row_bits)
+            return
         parts: Iterator[Segment] = iter([chunk])
         if chunk.area.name == FUSES:
             now = self._read(chunk)
@@ -173,6 +189,23 @@ class TargetProgrammer:
         for part in parts:
             with vendor_errors(self.serial_number):
                 self._backend.write_memory(bytearray(part.data), part.area.name, part.offset)
+
+    def _write_user_row(self, chunk: Segment, bits: Mapping[int, int]) -> None:
+        """A write can only clear bits, so the row is erased where one has to be set; as seldom as can be."""
+        area = chunk.area
+        now = self._read(Segment(area, 0, bytes(area.size)))
+        wanted = bytearray(now)
+        for index, value in enumerate(chunk.data, start=chunk.offset):
+            mask = bits.get(index, 0xFF)
+            wanted[index] = now[index] & ~mask | value & mask
+        with vendor_errors(self.serial_number):  # one piece: an interrupt between erase and write would lose the row
+            if any(new & ~old for new, old in zip(wanted, now, strict=True)):
+                self._backend.erase(USER_ROW)
+                now = b"\xff" * area.size
+            for start in range(0, area.size, area.unit):
+                end = start + area.unit
+                if wanted[start:end] != now[start:end]:
+                    self._backend.write_memory(wanted[start:end], USER_ROW, start)
 
     def _abandon(self) -> None:
         """End what can be ended without raising: another error is on its way."""
@@ -191,16 +224,23 @@ class TargetProgrammer:
             backend.transport.disconnect()
 
 
-def _compare(chunk: Segment, found: bytes, fuse_bits: Any) -> Difference | None:
+def _compare(chunk: Segment, found: bytes, mcu: Mcu) -> Difference | None:
     if found == chunk.data:
         return None
     for index, expected in enumerate(chunk.data):
         address = chunk.offset + index
-        # Reserved fuses read as the silicon likes; nobody can write them.
-        ignored = chunk.area.name == FUSES and fuse_bits and address not in fuse_bits
-        if found[index] != expected and not ignored:
+        if (found[index] ^ expected) & _bits_that_count(chunk.area, address, mcu):
             return Difference(chunk.area.name, address, expected, found[index])
     return None
+
+
+def _bits_that_count(area: Area, address: int, mcu: Mcu) -> int:
+    if area.name == FUSES and mcu.fuse_bits:
+        # Reserved fuses read as the silicon likes; nobody can write them.
+        return 0xFF if address in mcu.fuse_bits else 0
+    if area.name == USER_ROW:
+        return mcu.user_row_bits.get(address, 0xFF)
+    return 0xFF
 
 
 def reset_target(serial_number: str, mcu: str) -> None:

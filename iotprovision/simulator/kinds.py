@@ -3,11 +3,49 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from iotprovision.chips.ecc608 import Kind as SecureElementKind
 from iotprovision.errors import UsageError
-from iotprovision.simulator.updi_part import ATMEGA4808, UpdiPart
+from iotprovision.simulator.board import Board, Microcontroller
+from iotprovision.simulator.nedbg import Target
+from iotprovision.simulator.swd_part import ATSAMD21G18A
+from iotprovision.simulator.swd_target import SwdTarget
+from iotprovision.simulator.updi_part import ATMEGA4808
+from iotprovision.simulator.updi_target import UpdiTarget
+
+
+class Part(Protocol):
+    """The MCU on a board: its name, and its memories as they leave the factory; sizes in bytes."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def flash_size(self) -> int: ...
+    @property
+    def eeprom_size(self) -> int: ...
+    @property
+    def factory_fuses(self) -> bytes: ...
+    @property
+    def factory_user_row(self) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class Family:
+    """What stands for the MCUs of a family.
+
+    :param target: the side towards the debugger, made of board, part and microcontroller
+    :param emulator: module and class of the emulator of its programs; empty where there is none
+    """
+
+    target: Callable[[Board, Any, Microcontroller], Target]
+    emulator: str = ""
+
+
+AVR = Family(UpdiTarget, "iotprovision.simulator.emulated_avr:EmulatedAvr")
+SAM = Family(SwdTarget)
 
 
 @dataclass(frozen=True)
@@ -15,13 +53,16 @@ class KitKind:
     """One kit of the catalogue of the simulator.
 
     :param register_name: KITNAME as the factory writes it
+    :param family: of its MCU
+    :param part: its MCU
     :param board_file: the factory's board registers, in ``pydebuggerconfig/board-configs``
     :param device_file: the factory's device data, in ``pydebuggerconfig/device-configs``
     :param secure_element: which of the two kinds of factory certificates its chip has
     """
 
     register_name: str
-    part: UpdiPart
+    family: Family
+    part: Part
     board_file: str
     device_file: str
     secure_element: SecureElementKind
@@ -29,10 +70,26 @@ class KitKind:
 
 KINDS = {
     "avr-iot-wg": KitKind(
-        "AVR-IoT WG", ATMEGA4808, "AVR-IoT_WG.xml", "ATmega4808-device-blob.xml", SecureElementKind.MAH1H
+        "AVR-IoT WG", AVR, ATMEGA4808, "AVR-IoT_WG.xml", "ATmega4808-device-blob.xml", SecureElementKind.MAH1H
     ),
     "avr-iot-wa": KitKind(
-        "AVR-IoT WA", ATMEGA4808, "AVR-IoT_WA.xml", "ATmega4808-device-blob.xml", SecureElementKind.MAH4I
+        "AVR-IoT WA", AVR, ATMEGA4808, "AVR-IoT_WA.xml", "ATmega4808-device-blob.xml", SecureElementKind.MAH4I
+    ),
+    "sam-iot-wg": KitKind(
+        "SAMD21-IoT WG",
+        SAM,
+        ATSAMD21G18A,
+        "SAMD21-IoT_WG.xml",
+        "ATSAMD21G18A-device-blob.xml",
+        SecureElementKind.MAH1H,
+    ),
+    "sam-iot-wx": KitKind(
+        "SAMD21-IoT Wx",
+        SAM,
+        ATSAMD21G18A,
+        "SAMD21-IoT_Wx.xml",
+        "ATSAMD21G18A-device-blob.xml",
+        SecureElementKind.MAH4I,
     ),
 }
 EMULATED = "@emulated"
@@ -52,7 +109,9 @@ class SimulatedKitName:
         """:raises UsageError: there is no such kit; the hint lists those that there are"""
         match = _NAME.fullmatch(text.lower())
         kind = KINDS.get(match["kind"]) if match else None
-        if match is None or kind is None:
-            choices = ", ".join(f"{name}, {name}{EMULATED}" for name in KINDS)
+        if match is None or kind is None or match["emulated"] and not kind.family.emulator:
+            choices = ", ".join(
+                f"{name}, {name}{EMULATED}" if kind.family.emulator else name for name, kind in KINDS.items()
+            )
             raise UsageError(f"There is no simulated kit named {text!r}", hint=f"one of {choices} (#2, #3 … for more)")
         return cls(text.lower(), kind, match["emulated"] is not None)

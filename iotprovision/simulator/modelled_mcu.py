@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from iotprovision.simulator.board import Board
 from iotprovision.simulator.bridge_firmware import BridgeFirmware
 from iotprovision.simulator.demo_firmware import DemoFirmware, GoogleDemoFirmware
 from iotprovision.simulator.ecc608 import Ecc608
+from iotprovision.simulator.provisioning_editions import SAM_IOT_WG, SAM_IOT_WX
 from iotprovision.simulator.provisioning_firmware import ProvisioningFirmware
 from iotprovision.simulator.winc1510 import Winc1510
 
@@ -35,6 +37,8 @@ FINGERPRINTS = {
     "avr-iot-winc-upgrade": "437cc4c13e758393febb6d9cd94a8e4a4777f9d66743b20fb42c80d3fdce683c",
     "avr-iot-aws-demo": "55788b5f0dfa7ba27b656f266188ecdb62aad04063ccb99c6dfd09e08f9ae4b9",
     "avr-iot-google-demo": "f9df89f5ad4f2f28bf3bf872dfdf0e1aa6e23691429b4d40ec161d72b3808aba",
+    "sam-iot-wg-provisioning": "cdb5a3f452e50f4ce8c243f9d17618abe3b50ba3b89af810b5b17b0796e7bbe8",
+    "sam-iot-wx-provisioning": "36c95cab9accac6cc7d12659a95add2dd0c26ba09197f02b0d5a14f4129bb1ee",
 }
 # The others are recognised and stay silent.
 MODELS: dict[str, Callable[[Ecc608, Winc1510], Firmware]] = {
@@ -42,6 +46,8 @@ MODELS: dict[str, Callable[[Ecc608, Winc1510], Firmware]] = {
     "avr-iot-winc-upgrade": BridgeFirmware,
     "avr-iot-aws-demo": DemoFirmware,
     "avr-iot-google-demo": GoogleDemoFirmware,
+    "sam-iot-wg-provisioning": partial(ProvisioningFirmware, edition=SAM_IOT_WG),
+    "sam-iot-wx-provisioning": partial(ProvisioningFirmware, edition=SAM_IOT_WX),
 }
 
 

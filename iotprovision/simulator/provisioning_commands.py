@@ -1,4 +1,4 @@
-"""The commands of provisioning firmware 0.4.9, each working on the one data buffer that the firmware has.
+"""The commands of the provisioning firmware, each working on the one data buffer that the firmware has.
 
 A blob lies in the buffer before a command runs; what a command returns lies there afterwards. Several commands leave
 remains there that a later one shows, so the buffer is kept as in the firmware.
@@ -13,18 +13,18 @@ from iotprovision.chips.ecc608 import OTP_SIZE, slot_size
 from iotprovision.simulator.c_numbers import strtol, strtoul
 from iotprovision.simulator.chip_drivers import DriverError, SecureElementDriver, WifiModuleDriver
 from iotprovision.simulator.ecc608 import ZONE_DATA, ZONE_OTP
+from iotprovision.simulator.provisioning_editions import AVR_IOT, Edition
 
-FIRMWARE_VERSION = "0.4.9"
 HANDLER_VERSION = "1.3.0"
 DATA_BUFFER_SIZE = 1024
 
 OK, BAD_COMMAND, LINE_OVERRUN, ARGUMENT_COUNT, BAD_BLOB, ARGUMENT_VALUE = 0, 1, 2, 3, 4, 5
 
-LEDS = {b"ERROR": 1, b"DATA": 2, b"CONN": 4, b"WIFI": 8, b"ALL": 15}
-
 _DIGEST_SIZE = 32
 _KEY_SIZE = 64
 _FLASH_PAGE = 256
+_LARGEST_ADDRESS = 0xFF
+_ADDRESS_BITS = 0x7F
 _HEX_DIGITS = b"0123456789ABCDEF"
 
 
@@ -95,15 +95,25 @@ def _count(arguments: list[bytes], *allowed: int) -> None:
 class ProvisioningCommands:
     """The commands, the data buffer and the LEDs."""
 
-    def __init__(self, secure_element: SecureElementDriver, wifi_module: WifiModuleDriver) -> None:
+    def __init__(
+        self, secure_element: SecureElementDriver, wifi_module: WifiModuleDriver, edition: Edition = AVR_IOT
+    ) -> None:
         self._secure_element = secure_element
         self._wifi_module = wifi_module
+        self._edition = edition
         self.buffer = bytearray(DATA_BUFFER_SIZE)
         self.leds = 0
-        self.table = (
+        addressing: tuple[Command, ...] = (
+            Command(b"MC+ECC+ADDR+READ", False, self._read_address),
+            Command(b"MC+ECC+ADDR+WRITE", False, self._write_address),
+        )
+        if edition.secure_element_address is None:
+            addressing = ()
+        self.table: tuple[Command, ...] = (
             Command(b"MC+ABOUT", False, self._about),
             Command(b"MC+BLOBTEST", True, self._blob_test),
             Command(b"MC+PING", False, self._ping),
+            *addressing,
             Command(b"MC+ECC+GENPUBKEY", False, self._generate_public_key),
             Command(b"MC+ECC+LOCK", False, self._lock),
             Command(b"MC+ECC+OTP+READ", False, self._read_otp),
@@ -168,12 +178,12 @@ class ProvisioningCommands:
 
     def _about(self, _arguments: list[bytes], _blob_length: int) -> int:
         versions = self._winc_versions()
+        edition = self._edition
         lines = (
-            b"AVR-IoT provisioning FW\r\nFW ",
-            FIRMWARE_VERSION.encode(),
+            edition.product + b"\r\nFW " + edition.version,
             b"\r\n" + versions + b"Command handler ",
             HANDLER_VERSION.encode(),
-            b"\r\nfor the AVR-IoT WG\r\n",
+            b"\r\nfor the " + edition.board + b"\r\n",
         )
         return self._text(b"".join(lines))
 
@@ -195,15 +205,15 @@ class ProvisioningCommands:
         if not arguments or arguments[0] == b"COMMANDHANDLER":
             return self._text(HANDLER_VERSION.encode() + b"\r\n")
         if arguments[0] == b"FIRMWARE":
-            return self._text(FIRMWARE_VERSION.encode() + b"\r\n")
+            return self._text(self._edition.version + b"\r\n")
         if arguments[0] == b"WINC":
             return self._text(self._winc_versions())
         raise _CommandError(ARGUMENT_VALUE)
 
     def _led(self, name: bytes) -> int:
-        if name not in LEDS:
+        if name not in self._edition.leds:
             raise _CommandError(ARGUMENT_VALUE)
-        return LEDS[name]
+        return self._edition.leds[name]
 
     def _set_led(self, arguments: list[bytes], _blob_length: int) -> int:
         _count(arguments, 2)
@@ -222,6 +232,20 @@ class ProvisioningCommands:
         return self._text(b"LED:%s is %s\n\r" % (arguments[0], b"ON" if on else b"OFF"))
 
     # --- secure element ------------------------------------------------------------------------------------------
+
+    def _read_address(self, arguments: list[bytes], _blob_length: int) -> int:
+        _count(arguments, 0)
+        return self._text(b"0x%02X\r\n" % self._secure_element.address)
+
+    def _write_address(self, arguments: list[bytes], _blob_length: int) -> int:
+        _count(arguments, 1)
+        address = _uint16(arguments[0])
+        if address > _LARGEST_ADDRESS:
+            raise _CommandError(ARGUMENT_VALUE)
+        # The address is changed before it is tried, and stays when nothing answers there.
+        self._secure_element.address = address & _ADDRESS_BITS
+        self._secure_element.serial_number()
+        return 0
 
     def _serial_number(self, arguments: list[bytes], _blob_length: int) -> int:
         _count(arguments, 0)

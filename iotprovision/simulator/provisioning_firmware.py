@@ -1,4 +1,4 @@
-"""Provisioning firmware 0.4.9 of the AVR-IoT kits, modelled: start, line parser, blobs and answers.
+"""The provisioning firmware of the kits, modelled: start, line parser, blobs and answers.
 
 What it answers equals the real firmware byte for byte, misuse included (docs/serial-protocol.md).
 """
@@ -24,10 +24,10 @@ from iotprovision.simulator.provisioning_commands import (
     ProvisioningCommands,
     ResetRequestedError,
 )
+from iotprovision.simulator.provisioning_editions import AVR_IOT, Edition
 from iotprovision.simulator.winc1510 import Winc1510
 
 BAUD_RATE = 115200
-RING_SIZE = 7
 
 LINE_BUFFER_SIZE = 128
 MOST_ARGUMENTS = 15
@@ -35,8 +35,8 @@ MOST_ARGUMENTS = 15
 _NEWLINES = b"\r\n"
 _CRLF = b"\r\n"
 
-# Seconds of computing, measured on the real firmware in the emulator (10 MHz). They decide what is lost of input that
-# comes too early.
+# Seconds of computing, measured on the real firmware of AVR-IoT kits in the emulator (10 MHz). They decide what is lost
+# of input that comes too early.
 CHARACTER_TIME = 36e-6
 ENTRY_TIME = 12e-6  # each command of the table that the line is compared with,
 COMPARISON_TIME = 5e-6  # and each character compared
@@ -68,17 +68,18 @@ class ProvisioningFirmware:
     """The firmware on one MCU. :meth:`start` is a reset; :meth:`take` handles one received character."""
 
     baud_rate = BAUD_RATE
-    ring_size = RING_SIZE
 
-    def __init__(self, secure_element: Ecc608, wifi_module: Winc1510) -> None:
-        self._secure_element = SecureElementDriver(secure_element)
+    def __init__(self, secure_element: Ecc608, wifi_module: Winc1510, edition: Edition = AVR_IOT) -> None:
+        self._edition = edition
+        self.ring_size = edition.ring_size
+        self._secure_element = SecureElementDriver(secure_element, edition.secure_element_address)
         self._wifi_module = WifiModuleDriver(wifi_module)
         self._hangs = False
         self._uart = ModelledUart(self)
         self._clear()
 
     def _clear(self) -> None:
-        self._commands = ProvisioningCommands(self._secure_element, self._wifi_module)
+        self._commands = ProvisioningCommands(self._secure_element, self._wifi_module, self._edition)
         self._state = _State.READY
         self._line = bytearray()
         self._line_done = False
@@ -94,7 +95,7 @@ class ProvisioningFirmware:
         self._hangs = False
         try:
             self._secure_element.start()
-            return b"Welcome to the avr-iot command handler!\r\n" + self._about() + b"READY\r\n"
+            return self._edition.welcome + b"\r\n" + self._about() + b"READY\r\n"
         except ChipHangsError:
             self._hangs = True
             return b""
@@ -110,6 +111,10 @@ class ProvisioningFirmware:
 
     def take(self, character: int) -> Iterator[tuple[bytes, float]]:
         """Handle one character: pieces of the answer, each with the seconds of computing before it is sent."""
+        for piece, seconds in self._handle(character):
+            yield piece, seconds * self._edition.pace
+
+    def _handle(self, character: int) -> Iterator[tuple[bytes, float]]:
         if self._hangs:
             yield b"", float("inf")
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from importlib import import_module
 from typing import Any
 
 from iotprovision.errors import StoreError, UsageError
@@ -16,7 +17,6 @@ from iotprovision.simulator.kinds import SimulatedKitName
 from iotprovision.simulator.nedbg import Nedbg
 from iotprovision.simulator.serial_bridge import SerialBridge
 from iotprovision.simulator.state import KitState
-from iotprovision.simulator.updi_target import UpdiTarget
 
 logger = logging.getLogger(__name__)
 
@@ -42,15 +42,16 @@ def microcontroller_factory(name: SimulatedKitName) -> MicrocontrollerFactory:
         from iotprovision.simulator.modelled_mcu import ModelledMcu
 
         return ModelledMcu
+    module, _, factory = name.kind.family.emulator.partition(":")
     try:
-        from iotprovision.simulator.emulated_avr import EmulatedAvr
+        emulator: MicrocontrollerFactory = getattr(import_module(module), factory)
     except ImportError as error:
         raise UsageError(
             f"The microcontroller of {name.text} cannot be emulated",
             f"the emulator is not installed ({error})",
             "pip install '.[emulator]' (needs a C++ compiler), or use the modelled kit: " + name.text.split("@")[0],
         ) from error
-    return EmulatedAvr
+    return emulator
 
 
 class SimulatedKit:
@@ -72,7 +73,8 @@ class SimulatedKit:
         self._writing = threading.Lock()
         self._bridge = SerialBridge(self)
         self._microcontroller = make_microcontroller(self.board, self._bridge.transmit)
-        self._target = UpdiTarget(self.board, state.name.kind.part, self._microcontroller)
+        kind = state.name.kind
+        self._target = kind.family.target(self.board, kind.part, self._microcontroller)
         self._debugger: Nedbg | BootLoader = self._start_debugger()
         self._saver = threading.Thread(target=self._save_when_idle, name="saver", daemon=True)
         self._saver.start()

@@ -34,6 +34,11 @@ class UpdiPart:
     revision_address: int = 0x0F01
     eeprom_save_fuse: tuple[int, int] = (5, 0x01)
 
+    @property
+    def factory_user_row(self) -> bytes:
+        """What the factory leaves in the user row: nothing."""
+        return b"\xff" * self.user_row_size
+
 
 ATMEGA4808 = UpdiPart(
     name="ATmega4808",
