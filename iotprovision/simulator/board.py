@@ -26,6 +26,7 @@ class Board:
     :param user_row: user row of the MCU
     :param lock_bits: lock byte of the MCU; 0xC5 is unlocked
     :param serial_number: of the debugger, 20 characters
+    :param secure_element_address: on the I2C bus, 7 bits
     """
 
     kit_name: str
@@ -38,6 +39,7 @@ class Board:
     wifi_module: Winc1510
     lock_bits: int = 0xC5
     serial_number: str = ""
+    secure_element_address: int = 0x58
     meters: Meters = field(default_factory=Meters)
     faults: Faults = field(default_factory=Faults)
 

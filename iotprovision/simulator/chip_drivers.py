@@ -139,19 +139,17 @@ class SecureElementDriver:
         if word[slot // 8] >> slot % 8 & 1:
             self._command(ecc608.LOCK, slot << 2 | ecc608.ZONE_DATA)
 
-    def start(self) -> None:
+    def start(self, locks_slot_0: bool = True) -> None:
         """What the firmware does at every start: identify the chip, lock slot 0, test the random generator.
 
         :raises ChipHangsError: the library of that kit waits for a chip that does not answer
         """
         self.address = self._own_address or 0
-        with suppress(DriverError):  # firmware that knows of a missing chip says so in its answers only
-            self._command(ecc608.READ, ecc608.ZONE_CONFIG | ecc608.WHOLE_BLOCK)
-        for opcode, parameter1 in ((ecc608.LOCK, ecc608.ZONE_DATA), (ecc608.SELFTEST, 0x01)):
-            try:
+        locking = ((ecc608.LOCK, ecc608.ZONE_DATA),) if locks_slot_0 else ()
+        commands = ((ecc608.READ, ecc608.ZONE_CONFIG | ecc608.WHOLE_BLOCK), *locking, (ecc608.SELFTEST, 0x01))
+        for opcode, parameter1 in commands:
+            with suppress(DriverError):  # the firmware ignores these answers
                 self._command(opcode, parameter1)
-            except DriverError:
-                continue  # the firmware ignores these answers
 
 
 class WifiModuleDriver:

@@ -45,7 +45,7 @@ class Family:
 
 
 AVR = Family(UpdiTarget, "iotprovision.simulator.emulated_avr:EmulatedAvr")
-SAM = Family(SwdTarget)
+SAM = Family(SwdTarget, "iotprovision.simulator.emulated_sam:EmulatedSam")
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class KitKind:
     :param part: its MCU
     :param board_file: the factory's board registers, in ``pydebuggerconfig/board-configs``
     :param device_file: the factory's device data, in ``pydebuggerconfig/device-configs``
+    :param secure_element_address: on the I2C bus, 7 bits
     :param secure_element: which of the two kinds of factory certificates its chip has
     """
 
@@ -66,6 +67,7 @@ class KitKind:
     board_file: str
     device_file: str
     secure_element: SecureElementKind
+    secure_element_address: int = 0x58
 
 
 KINDS = {
@@ -90,6 +92,7 @@ KINDS = {
         "SAMD21-IoT_Wx.xml",
         "ATSAMD21G18A-device-blob.xml",
         SecureElementKind.MAH4I,
+        secure_element_address=0x36,
     ),
 }
 EMULATED = "@emulated"

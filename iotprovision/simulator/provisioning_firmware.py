@@ -88,13 +88,14 @@ class ProvisioningFirmware:
         self._parsing_time = 0.0
         self._blob_length = 0
         self._received = 0
+        self._module_for_flash = False
 
     def start(self) -> bytes:
         """Everything that is sent from the reset until the firmware waits for commands."""
         self._clear()
         self._hangs = False
         try:
-            self._secure_element.start()
+            self._secure_element.start(self._edition.locks_slot_0)
             return self._edition.welcome + b"\r\n" + self._about() + b"READY\r\n"
         except ChipHangsError:
             self._hangs = True
@@ -207,12 +208,19 @@ class ProvisioningFirmware:
     def _running_time(self, command: Command, status: int, data: bytes) -> float:
         of_chips = command.name.startswith((b"MC+ECC", b"MC+WINC", b"MC+ABOUT")) or b"WINC" in self._arguments
         if of_chips and not BAD_COMMAND <= status <= ARGUMENT_VALUE:
-            return CHIP_TIME
+            return self._chip_time(command) / self._edition.pace  # the chips are as slow on every kit
         if command.name == b"MC+LISTCOMMANDS":
             return COMMAND_LIST_TIME
         if command.name == b"MC+SETLED":
             return LED_TIME
         return TEXT_TIME + TEXT_CHARACTER_TIME * len(data) if data and not command.takes_blob else 0
+
+    def _chip_time(self, command: Command) -> float:
+        if command.name.startswith(b"MC+ECC"):
+            return CHIP_TIME
+        for_flash = command.name.startswith(b"MC+WINC")
+        changes, self._module_for_flash = for_flash != self._module_for_flash, for_flash
+        return CHIP_TIME + (self._edition.mode_change_time if changes else 0)
 
     # --- blobs ---------------------------------------------------------------------------------------------------
 

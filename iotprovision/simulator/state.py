@@ -180,6 +180,7 @@ class KitState:
             secure_element=new_identity(state_folder, secure_element or kind.secure_element).secure_element(),
             wifi_module=Winc1510(),
             serial_number=serial_number,
+            secure_element_address=kind.secure_element_address,
         )
         registers = factory_configuration(kind.board_file, kind.device_file, serial_number)
         fresh = Path(tempfile.mkdtemp(dir=state_folder, prefix=f".{name.text}."))
@@ -227,6 +228,7 @@ class KitState:
                 wifi_module=Winc1510(content("winc.bin", 1 << 20)),
                 lock_bits=lock_bits,
                 serial_number=serial_number,
+                secure_element_address=name.kind.secure_element_address,
                 meters=meters,
             )
         except (*_DAMAGE, ProvisioningError) as error:
