@@ -57,6 +57,7 @@ FULL_OR_READ_ONLY = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 SIMULATOR_FOLDER = "simulator"
 SIMULATED_STORE = "certificates"
 DEBUGGER_JOB = "debugger-firmware"
+CLOUD_NAMES = {"aws": "AWS", "azure": "Azure", "google": "Google"}
 
 
 def run_command(options: argparse.Namespace, environment: Environment) -> ExitCode:
@@ -318,7 +319,7 @@ class Run:
         if file is None and job not in load_index().jobs_of(kit.name):
             others = " ".join(action for action in self._options.actions if action != "application")
             raise UsageError(
-                f"The vendor made no {cloud.capitalize()} demo application for {kit.name}",
+                f"The vendor made no {CLOUD_NAMES[cloud]} demo application for {kit.name}",
                 "Nothing was changed. All but the action application can be done.",
                 (f"iotprovision -c {cloud} {others}\n" if others else "") + "or give an application with -app FILE",
             )

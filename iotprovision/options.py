@@ -24,6 +24,10 @@ SIMULATED_KITS = (
     "avr-iot-cellular-mini",
     "pic-iot-wa",
     "pic-iot-wg",
+    "sam-iot-wx",
+    "sam-iot-wg",
+    "sam-iot-wx@emulated",
+    "sam-iot-wg@emulated",
 )
 
 FALLBACK_WIDTH = 100

@@ -27,5 +27,5 @@ def image_path(name: str) -> Path:
 def hex_image(name: str, mcu: str | None = None) -> HexImage:
     """An image of the index, loaded: for its own MCU, or for another."""
     of_index = firmware_cache().index.image(name).mcu
-    assert of_index is not None
+    assert of_index is not None, "it is no program for an MCU"
     return HexImage.load(image_path(name), mcu or of_index)

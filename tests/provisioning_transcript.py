@@ -11,8 +11,11 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA256
 
+AVR_IOT = "atmega4808-provisioning-0.4.9.txt"
+CELLULAR_MINI = "avr128db48-provisioning-1.1.8.txt"
+SAM_IOT_WG = "samd21g18a-provisioning-1.0.1.txt"
+SAM_IOT_WX = "samd21g18a-wx-provisioning-1.0.0.txt"
 DATA = Path(__file__).parent / "data"
-TRANSCRIPT = DATA / "atmega4808-provisioning-0.4.9.txt"
 SIGN_COMMAND = b"MC+ECC+SIGNDIGEST=32,64\r\n"
 _SIGNATURE = re.compile(rb"\r\n([0-9A-F]{128})\r\nOK\r\n")
 
@@ -27,10 +30,10 @@ class Exchange:
 
 
 @cache
-def exchanges(transcript: Path = TRANSCRIPT) -> tuple[Exchange, ...]:
+def exchanges(transcript: str = AVR_IOT) -> tuple[Exchange, ...]:
     """A whole transcript, in order."""
     found, sent, previous = [], b"", b""
-    for line in transcript.read_text(encoding="utf-8").splitlines():
+    for line in (DATA / transcript).read_text(encoding="utf-8").splitlines():
         if line.startswith("> "):
             previous, sent = sent, ast.literal_eval(line[2:])
         elif line.startswith("< "):

@@ -12,7 +12,6 @@ from iotprovision.simulator.ecc608 import Ecc608
 from iotprovision.simulator.winc1510 import Winc1510
 
 FLASH_SIZE = 48 * 1024
-PIC_FLASH_SIZE = 44 * 1024 * 4
 ATMEGA4808_FUSES = bytes.fromhex("0000020000c0070000")
 RECORDED_SERIAL_NUMBER = bytes.fromhex("0123a1b2c3d4e5f6ee")
 _ORDER_OF_P256 = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -32,11 +31,10 @@ def recorded_secure_element() -> Ecc608:
 
 
 def flash_of(image_name: str) -> bytes:
-    """The program memory of the image's MCU after this image of the index was programmed."""
-    content = hex_image(image_name).flash
-    if image_name.startswith("pic-"):
-        return content + b"\xff\xff\xff\x00" * ((PIC_FLASH_SIZE - len(content)) // 4)
-    return content.ljust(FLASH_SIZE, b"\xff")
+    """The program memory of the MCU after this image of the index was programmed."""
+    image = hex_image(image_name)
+    flash = image.flash
+    return flash + image.mcu.erased_flash(len(flash), image.mcu.flash.size - len(flash))
 
 
 def board_with(flash: bytes, secure_element: Ecc608 | None = None) -> Board:

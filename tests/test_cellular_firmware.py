@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 from cellular_board import CellularBoard
-from provisioning_transcript import DATA, check_answer, exchanges
+from provisioning_transcript import CELLULAR_MINI, check_answer, exchanges
 
 from iotprovision.simulator.sequans import Sequans
 
-TRANSCRIPT = DATA / "avr128db48-provisioning-1.1.8.txt"
 CERTIFICATE = b"-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n"
 
 
@@ -30,7 +29,7 @@ def test_every_line_of_the_transcript_is_answered_byte_for_byte() -> None:
     board = CellularBoard()
     board.board.faults.modem_silent = True
     public_key = board.board.secure_element.private_keys[0].public_key()
-    start, *lines = exchanges(TRANSCRIPT)
+    start, *lines = exchanges(CELLULAR_MINI)
     assert board.start() == start.answer
     assert len(lines) == 42
     for exchange in lines:

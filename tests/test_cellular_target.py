@@ -140,6 +140,6 @@ def test_an_image_for_the_other_mcu_is_refused(tmp_path: Path) -> None:
 
 
 def test_it_cannot_be_emulated() -> None:
-    with pytest.raises(UsageError, match="no simulated kit") as caught:
+    with pytest.raises(UsageError, match="cannot be emulated") as caught:
         SimulatedKitName.parse(f"{KIT}@emulated")
     assert KIT in caught.value.hint and f"{KIT}@emulated" not in caught.value.hint

@@ -10,14 +10,13 @@ from pathlib import Path
 
 from iotprovision.findings import Finding, State
 from iotprovision.firmware.hex_image import HexImage
-from iotprovision.firmware.mcu import FLASH, FUSES, mcu_by_name
+from iotprovision.firmware.mcu import EEPROM, FLASH, FUSES, USER_ROW, Mcu, mcu_by_name
 from iotprovision.kit.detection import FoundKit
 from iotprovision.kit.target import Target
 from iotprovision.steps import Progress, Step
 from iotprovision.store import Store
 
 ACTION = "keep"
-EEPROM = "eeprom"
 # An MCU whose first page is erased runs nothing: its vectors would be there.
 FIRST_PART = 512
 
@@ -37,7 +36,8 @@ class KnownImage:
 class ApplicationKept(Step):
     """What the erase of the MCU would destroy is in a file, unless it is an image that can be had again.
 
-    A chip erase takes flash and EEPROM; fuses are written with each image.
+    A chip erase takes flash and EEPROM; fuses, and a user row that holds settings of the MCU, are written with each
+    image.
     """
 
     title = "Application that the kit held"
@@ -93,9 +93,8 @@ class ApplicationKept(Step):
         )
 
     def apply(self, progress: Progress) -> str:
-        areas = mcu_by_name(self._kit.mcu).areas
-        held = [name for name in (FLASH, EEPROM, FUSES) if name in areas]
-        content = {name: self._target.read(name, 0, areas[name].size, progress) for name in held}
+        mcu = mcu_by_name(self._kit.mcu)
+        content = {name: self._target.read(name, 0, mcu.areas[name].size, progress) for name in _taken(mcu)}
         name = f"application-{self._clock():%Y%m%dT%H%M%S%f}.hex"
         image = HexImage.of_memory(self._files.path(name), self._kit.mcu, content)
         text = image.as_hex()
@@ -109,12 +108,18 @@ class ApplicationKept(Step):
         return f"was saved before, as {name}" if same else f"saved as {name}"
 
 
+def _taken(mcu: Mcu) -> list[str]:
+    """The memories that programming an image may change."""
+    names = [name for name in (FLASH, EEPROM, FUSES) if name in mcu.areas]
+    return [*names, USER_ROW] if mcu.user_row_bits else names
+
+
 class ApplicationPutBack(Step):
     """The MCU holds what it held before the run."""
 
     title = "Application put back"
     action = ACTION
-    proof = "flash, EEPROM and fuses read back, every byte equal"
+    proof = "read back, every byte equal"
     would = "program it again"
 
     def __init__(self, target: Target, kept: ApplicationKept) -> None:

@@ -179,11 +179,12 @@ def _segments(content: IntelHex, mcu: Mcu, path: Path) -> tuple[Segment, ...]:
 
 
 def _whole_units(segment: Segment, mcu: Mcu) -> Segment:
-    """The segment, begun and ended where units of flash do."""
-    if segment.area.name != FLASH or mcu.unit == 1:
+    """The segment, begun and ended where units of flash do, where these are also only written together."""
+    if segment.area.name != FLASH or not mcu.programmed_with_scripts:
         return segment
-    start = segment.offset // mcu.unit * mcu.unit
-    end = -(-segment.end // mcu.unit) * mcu.unit
+    unit = segment.area.unit
+    start = segment.offset // unit * unit
+    end = -(-segment.end // unit) * unit
     before, behind = segment.offset - start, end - segment.end
     data = mcu.erased_flash(start, before) + segment.data + mcu.erased_flash(segment.end, behind)
     return Segment(segment.area, start, data)
@@ -241,6 +242,8 @@ def _check_target(image: HexImage) -> None:
         raise _refusal(image.path, "It has nothing at address 0, where the MCU starts.")
     if image.mcu.architecture == "PIC24":
         _check_pic24(image)
+    if image.mcu.ram is not None:
+        _check_vector_table(image, *image.mcu.ram)
     if image.mcu.architecture != "avr8x":
         return
     first = int.from_bytes(flash[:2], "little")
@@ -274,6 +277,16 @@ def _check_pic24(image: HexImage) -> None:
             image.path,
             "It sets code protection: afterwards nobody could read or program the MCU without erasing all of it.",
         )
+
+
+def _check_vector_table(image: HexImage, ram_start: int, ram_end: int) -> None:
+    """ARMv6-M: the first word is the stack pointer, the second the address of the first instruction, with bit 0 set."""
+    flash = image.flash
+    stack, reset = int.from_bytes(flash[:4], "little"), int.from_bytes(flash[4:8], "little")
+    if not ram_start < stack <= ram_end or stack % 4:
+        raise _other_mcu(image, f"it begins with 0x{stack:08X}, where a stack pointer into its RAM belongs")
+    if not reset & 1 or reset >= len(flash):
+        raise _other_mcu(image, f"its second word 0x{reset:08X} is not the address of a Thumb instruction in it")
 
 
 def _check_fuses(image: HexImage, segment: Segment) -> None:

@@ -14,10 +14,12 @@ from iotprovision.errors import UsageError
 
 FLASH = "flash"
 FUSES = "fuses"
+EEPROM = "eeprom"
+USER_ROW = "user_row"
 LOCK_BITS = "lockbits"
 
 # Areas that an image may fill; the others (RAM, signatures) cannot be programmed.
-IMAGE_AREAS = (FLASH, "eeprom", FUSES, LOCK_BITS, "user_row")
+IMAGE_AREAS = (FLASH, EEPROM, FUSES, LOCK_BITS, USER_ROW)
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,14 @@ class Area:
     :param hex_address: where Intel HEX files put it
     :param size: bytes
     :param page_size: bytes written at once
+    :param unit: bytes that can only be read together
     """
 
     name: str
     hex_address: int
     size: int
     page_size: int
+    unit: int = 1
 
     @property
     def hex_end(self) -> int:
@@ -43,12 +47,14 @@ class Area:
 class Mcu:
     """An MCU.
 
-    :param architecture: ``avr8x``, ``PIC24``, ``cortex-m0plus``: decides what the first instruction may be
+    :param architecture: ``avr8x``, ``PIC24``, ``CORTEX-M0PLUS``: decides what a program begins with
     :param fuse_bits: the bits that exist in each fuse, by its number; a fuse that is not named is reserved
     :param unlocked: what its lock bits hold while it can be read and programmed; None where unknown
+    :param user_row_bits: the bits of the user row that settings are made of, by the number of the byte; the others are
+        the factory's, and keep their value. Empty where the whole user row is the user's
+    :param ram: its start and its end, where a program begins with a stack pointer; None where unknown
     :param vectors: how many interrupt vectors the largest member of the family has; None where unknown
     :param erased: what erased flash reads as, over and over
-    :param unit: bytes of flash that are only read and written together
     :param programmed_with_scripts: whether pymcuprog needs the vendor's scripts for it
     """
 
@@ -56,10 +62,11 @@ class Mcu:
     architecture: str
     areas: Mapping[str, Area]
     fuse_bits: Mapping[int, int] = field(default_factory=dict)
+    user_row_bits: Mapping[int, int] = field(default_factory=dict)
+    ram: tuple[int, int] | None = None
     vectors: int | None = None
     unlocked: bytes | None = None
     erased: bytes = b"\xff"
-    unit: int = 1
     programmed_with_scripts: bool = False
 
     @property
@@ -101,11 +108,18 @@ _AVR_DB_FUSES = {0: 0xFF, 1: 0xFF, 2: 0x07, 5: 0xED, 6: 0x1F, 7: 0xFF, 8: 0xFF}
 # The lock bits of this family are a key of four bytes.
 _AVR_DB_UNLOCKED = bytes.fromhex("5cc5c55c")
 # Of the four bytes that an instruction takes, the last does not exist.
-_PIC24 = {"erased": b"\xff\xff\xff\x00", "unit": 16, "programmed_with_scripts": True}
+_PIC24 = {"erased": b"\xff\xff\xff\x00", "programmed_with_scripts": True}
 _FAMILIES: dict[str, dict[str, Any]] = {"PIC24": _PIC24}
 _FUSE_BITS = {"atmega4808": _MEGA0_FUSES, "avr128db48": _AVR_DB_FUSES}
 _VECTORS = {"atmega4808": _MEGA0_VECTORS}
 _UNLOCKED = {"atmega4808": _MEGA0_UNLOCKED, "avr128db48": _AVR_DB_UNLOCKED}
+
+# SAM D21 data sheet, "NVM User Row Mapping": BOOTPROT, EEPROM, BOD33, WDT, LOCK. Reserved are the bits 3, 7, 17 to 24
+# and 41 to 47: "factory calibration - do not change". The vendor's images hold 0 there.
+_SAMD21_USER_ROW = dict(enumerate(bytes.fromhex("77ff01feff01ffff")))
+_SAMD21G18_RAM = (0x20000000, 0x20008000)
+_USER_ROW_BITS = {"atsamd21g18a": _SAMD21_USER_ROW}
+_RAM = {"atsamd21g18a": _SAMD21G18_RAM}
 
 
 @cache
@@ -129,12 +143,15 @@ def mcu_by_name(name: str) -> Mcu:
                 hex_address=memory[DeviceMemoryInfoKeys.HEXFILE_ADDRESS],
                 size=memory[DeviceMemoryInfoKeys.HEXFILE_SIZE],
                 page_size=memory[DeviceMemoryInfoKeys.PAGE_SIZE],
+                unit=memory[DeviceMemoryInfoKeys.READ_SIZE],
             )
     return Mcu(
         name=lower,
         architecture=description["architecture"],
         areas=areas,
         fuse_bits=_FUSE_BITS.get(lower, {}),
+        user_row_bits=_USER_ROW_BITS.get(lower, {}),
+        ram=_RAM.get(lower),
         vectors=_VECTORS.get(lower),
         unlocked=_UNLOCKED.get(lower),
         **_FAMILIES.get(description["architecture"], {}),

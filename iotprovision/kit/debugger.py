@@ -23,6 +23,7 @@ from pymcuprog.pymcuprog_errors import (
     PymcuprogDeviceLockedError,
     PymcuprogError,
     PymcuprogSessionError,
+    PymcuprogTargetVoltageError,
     PymcuprogToolConnectionError,
 )
 
@@ -110,6 +111,8 @@ def vendor_errors(serial_number: str) -> Iterator[None]:
             str(error),
             "check that nothing else is connected to the programming pins.",
         ) from error
+    except PymcuprogTargetVoltageError as error:
+        raise _no_power(serial_number) from error
     except Jtagice3ResponseError as error:
         raise _refused_by_debugger(serial_number, error) from error
     except PydebuggerconfigBlankVersionError as error:
@@ -155,13 +158,17 @@ def not_openable(serial_number: str, reason: str = "") -> ProvisioningError:
     return AccessError(f"The kit {serial_number or '(serial number not readable)'} cannot be opened", why, hint)
 
 
+def _no_power(serial_number: str) -> AccessError:
+    return AccessError(
+        f"The MCU of kit {serial_number} has no power",
+        "The debugger measures no voltage at the MCU.",
+        "check the jumpers or straps that feed the MCU, and a battery where the kit runs from one.",
+    )
+
+
 def _refused_by_debugger(serial_number: str, error: Any) -> AccessError:
     if error.code == NO_TARGET_POWER:
-        return AccessError(
-            f"The MCU of kit {serial_number} has no power",
-            "The debugger measures no voltage at the MCU.",
-            "check the jumpers or straps that feed the MCU, and a battery where the kit runs from one.",
-        )
+        return _no_power(serial_number)
     return AccessError(
         f"The debugger of kit {serial_number} refused a command (code 0x{error.code:02X})",
         str(error),

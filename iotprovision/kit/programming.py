@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from iotprovision.errors import ProofError
 from iotprovision.firmware.cache import FirmwareCache
 from iotprovision.firmware.hex_image import HexImage, Segment
-from iotprovision.firmware.mcu import FUSES, Area, mcu_by_name
+from iotprovision.firmware.mcu import FUSES, USER_ROW, Area, Mcu, mcu_by_name
+from iotprovision.interrupts import held
 from iotprovision.kit.script_session import ScriptSession
 from iotprovision.kit.target_session import DirectSession, TargetSession
 
@@ -104,7 +104,7 @@ class TargetProgrammer:
         done = 0
         for segment in image.segments:
             for chunk in segment.chunks(READ_SIZE):
-                difference = _compare(chunk, self._read(chunk), image.mcu.fuse_bits)
+                difference = _compare(chunk, self._read(chunk), image.mcu)
                 if difference:
                     return difference
                 done += len(chunk.data)
@@ -127,6 +127,8 @@ class TargetProgrammer:
     def program(self, image: HexImage, progress: Progress = _no_progress) -> None:
         """Erase the chip and write the image; EEPROM and user row keep what the erase leaves, fuses that are right too.
 
+        Of a user row with settings of the MCU, the bits that are the factory's keep their value.
+
         :param progress: called with bytes done and bytes in all
         :raises AccessError: the kit cannot be reached
         """
@@ -134,7 +136,7 @@ class TargetProgrammer:
         done = 0
         for segment in image.segments:
             for chunk in segment.chunks(WRITE_SIZE):
-                self._write(chunk)
+                self._write(chunk, image.mcu)
                 done += len(chunk.data)
                 progress(done, image.size)
 
@@ -153,15 +155,39 @@ class TargetProgrammer:
             )
 
     def _read(self, chunk: Segment) -> bytes:
-        return self._open_session.read(chunk.area.name, chunk.offset, len(chunk.data))
+        unit = chunk.area.unit
+        before, behind = chunk.offset % unit, -chunk.end % unit
+        size = before + len(chunk.data) + behind
+        data = self._open_session.read(chunk.area.name, chunk.offset - before, size)
+        return data[before : size - behind]
 
-    def _write(self, chunk: Segment) -> None:
+    def _write(self, chunk: Segment, mcu: Mcu) -> None:
+        if chunk.area.name == USER_ROW and mcu.user_row_bits:
+            self._write_user_row(chunk, mcu.user_row_bits)
+            return
         parts: Iterator[Segment] = iter([chunk])
         if chunk.area.name == FUSES:
             now = self._read(chunk)
             parts = (fuse for fuse in chunk.chunks(1) if fuse.data[0] != now[fuse.offset - chunk.offset])
         for part in parts:
             self._open_session.write(part.area.name, part.offset, part.data)
+
+    def _write_user_row(self, chunk: Segment, bits: Mapping[int, int]) -> None:
+        """A write can only clear bits, so the row is erased where one has to be set; as seldom as can be."""
+        area = chunk.area
+        now = self._read(Segment(area, 0, bytes(area.size)))
+        wanted = bytearray(now)
+        for index, value in enumerate(chunk.data, start=chunk.offset):
+            mask = bits.get(index, 0xFF)
+            wanted[index] = now[index] & ~mask | value & mask
+        with held():  # one piece: an interrupt between erase and write would lose the row
+            if any(new & ~old for new, old in zip(wanted, now, strict=True)):
+                self._open_session.erase(USER_ROW)
+                now = b"\xff" * area.size
+            for start in range(0, area.size, area.unit):
+                end = start + area.unit
+                if wanted[start:end] != now[start:end]:
+                    self._open_session.write(USER_ROW, start, bytes(wanted[start:end]))
 
 
 def script_pack(environment: Mapping[str, str], mcu: str) -> Callable[[], Path]:
@@ -173,16 +199,23 @@ def script_pack(environment: Mapping[str, str], mcu: str) -> Callable[[], Path]:
     return lambda: cache.scripts_for(mcu)
 
 
-def _compare(chunk: Segment, found: bytes, fuse_bits: Any) -> Difference | None:
+def _compare(chunk: Segment, found: bytes, mcu: Mcu) -> Difference | None:
     if found == chunk.data:
         return None
     for index, expected in enumerate(chunk.data):
         address = chunk.offset + index
-        # Reserved fuses read as the silicon likes; nobody can write them.
-        ignored = chunk.area.name == FUSES and fuse_bits and address not in fuse_bits
-        if found[index] != expected and not ignored:
+        if (found[index] ^ expected) & _bits_that_count(chunk.area, address, mcu):
             return Difference(chunk.area.name, address, expected, found[index])
     return None
+
+
+def _bits_that_count(area: Area, address: int, mcu: Mcu) -> int:
+    if area.name == FUSES and mcu.fuse_bits:
+        # Reserved fuses read as the silicon likes; nobody can write them.
+        return 0xFF if address in mcu.fuse_bits else 0
+    if area.name == USER_ROW:
+        return mcu.user_row_bits.get(address, 0xFF)
+    return 0xFF
 
 
 def reset_target(serial_number: str, mcu: str, pack: Callable[[], Path] | None = None) -> None:

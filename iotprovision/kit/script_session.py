@@ -61,12 +61,12 @@ class ScriptSession:
             start_new_session=sys.platform != "win32",
         )
 
-    def erase(self) -> None:
-        """Erase the chip.
+    def erase(self, area: str | None = None) -> None:
+        """Erase the chip, or one memory by its name.
 
         :raises AccessError: the kit cannot be reached
         """
-        self._ask("erase")
+        self._ask("erase", area=area)
 
     def read(self, area: str, offset: int, size: int) -> bytes:
         """Read a memory by its name.

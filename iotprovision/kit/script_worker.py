@@ -28,7 +28,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
             session = DirectSession(request["serial_number"], request["mcu"], Path(request["pack"]))
         assert session is not None, "the first request is 'start'"
         if action == "erase":
-            session.erase()
+            session.erase(request["area"])
         elif action == "read":
             return session.read(request["area"], request["offset"], request["size"]).hex()
         elif action == "write":

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pymcuprog.backend import Backend, SessionConfig
+from pymcuprog.pymcuprog_errors import PymcuprogDeviceLockedError
 from pymcuprog.toolconnection import ToolUsbHidConnection
 
 from iotprovision.errors import AccessError, ProvisioningError
@@ -24,8 +25,8 @@ FIRST_INSTRUCTIONS = 16
 class TargetSession(Protocol):
     """What can be done with an MCU that stands still."""
 
-    def erase(self) -> None:
-        """Erase the chip."""
+    def erase(self, area: str | None = None) -> None:
+        """Erase the chip, or one memory by its name."""
 
     def read(self, area: str, offset: int, size: int) -> bytes:
         """Read a memory by its name, from an offset in it."""
@@ -65,6 +66,7 @@ class DirectSession:
                 self._backend.start_session(settings)
             with self._errors():
                 self._backend.read_device_id()
+                self._refuse_locked()
             if pack:
                 self._check_readable(mcu, pack)
         except BaseException:
@@ -88,6 +90,12 @@ class DirectSession:
                 "check that nothing else is connected to the programming pins.",
             ) from error
 
+    def _refuse_locked(self) -> None:
+        """A locked SAM lets its identification be read; pymcuprog only logs that nothing else can be."""
+        target = getattr(self._backend.programmer.device_model, "sam", None)
+        if target is not None and target.is_device_locked():
+            raise PymcuprogDeviceLockedError
+
     def _check_supply(self) -> None:
         with self._errors():
             volts = self._backend.read_target_voltage()
@@ -107,13 +115,13 @@ class DirectSession:
             f"pymcuprog erase -d {mcu} -p {pack} -t {SHORT_NAME} -s {self._serial_number}",
         )
 
-    def erase(self) -> None:
-        """Erase the chip.
+    def erase(self, area: str | None = None) -> None:
+        """Erase the chip, or one memory by its name.
 
         :raises AccessError: the kit cannot be reached
         """
         with self._errors():
-            self._backend.erase()
+            self._backend.erase(*([area] if area else []))
 
     def read(self, area: str, offset: int, size: int) -> bytes:
         """Read a memory by its name.

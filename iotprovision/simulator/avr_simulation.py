@@ -18,6 +18,7 @@ from yasimavr.utils.uart import UART
 
 from iotprovision.simulator.board import Board
 from iotprovision.simulator.ecc608_bus import I2C_ADDRESS, Ecc608Bus
+from iotprovision.simulator.emulated_mcu import SimulationEndedError
 from iotprovision.simulator.winc1510_bus import Winc1510Bus
 
 logger = logging.getLogger(__name__)
@@ -49,10 +50,6 @@ _WINC_MOSI, _WINC_MISO, _WINC_CLOCK, _WINC_SELECT, _WINC_RESET, _WINC_INTERRUPT 
 )
 _BUTTONS = ("PF5", "PF6")
 _LIGHT_SENSOR = "PD5"
-
-
-class SimulationEndedError(Exception):
-    """The simulated MCU crashed or stopped for good."""
 
 
 class _SecureElementOnTwi(TWISimpleClient):  # type: ignore[misc]

@@ -29,6 +29,7 @@ class Board:
     :param modem: on a board for cellular networks only
     :param lock_bits: of the MCU, the first byte in the low bits; 0xC5 is unlocked on an ATmega4808
     :param serial_number: of the debugger, 20 characters
+    :param secure_element_address: on the I2C bus, 7 bits
     """
 
     kit_name: str
@@ -42,6 +43,7 @@ class Board:
     lock_bits: int = 0xC5
     modem: Sequans | None = None
     serial_number: str = ""
+    secure_element_address: int = 0x58
     meters: Meters = field(default_factory=Meters)
     faults: Faults = field(default_factory=Faults)
 

@@ -9,14 +9,13 @@ from iotprovision.simulator.board import Board
 from iotprovision.simulator.chip_drivers import SecureElementDriver, WifiModuleDriver
 from iotprovision.simulator.provisioning_commands import (
     ARGUMENT_VALUE,
-    CELLULAR_MINI,
     HANDLER_VERSION,
     Command,
     CommandError,
     ProvisioningCommands,
-    Variant,
     check_count,
 )
+from iotprovision.simulator.provisioning_editions import CELLULAR_MINI, Edition
 from iotprovision.simulator.provisioning_firmware import ProvisioningFirmware
 
 LEAVE_BRIDGE = 0x04
@@ -26,9 +25,9 @@ class CellularCommands(ProvisioningCommands):
     """The commands of this firmware; ``bridge`` is what ``MC+BRIDGEMODE`` switched on."""
 
     def __init__(
-        self, secure_element: SecureElementDriver, wifi_module: WifiModuleDriver, variant: Variant = CELLULAR_MINI
+        self, secure_element: SecureElementDriver, wifi_module: WifiModuleDriver, edition: Edition = CELLULAR_MINI
     ) -> None:
-        super().__init__(secure_element, wifi_module, variant)
+        super().__init__(secure_element, wifi_module, edition)
         own = {command.name: command for command in self.table if not command.name.startswith(b"MC+WINC")}
         own[b"MC+BRIDGEMODE"] = Command(b"MC+BRIDGEMODE", False, self._bridge_mode)
         first = (b"MC+ABOUT", b"MC+BLOBTEST", b"MC+PING")
@@ -38,10 +37,10 @@ class CellularCommands(ProvisioningCommands):
 
     def _about(self, _arguments: list[bytes], _blob_length: int) -> int:
         lines = (
-            self._variant.product,
-            b"FW " + self._variant.version,
+            self._edition.product,
+            b"FW " + self._edition.version,
             b"Command handler " + HANDLER_VERSION.encode(),
-            b"for the " + self._variant.board,
+            b"for the " + self._edition.board,
         )
         return self._text(b"".join(line + b"\r\n" for line in lines))
 
@@ -61,13 +60,12 @@ class CellularCommands(ProvisioningCommands):
 class CellularProvisioningFirmware(ProvisioningFirmware):
     """The firmware on the MCU of a board with a modem."""
 
-    variant = CELLULAR_MINI
     commands = CellularCommands
 
     def __init__(self, board: Board) -> None:
         assert board.modem is not None, "the board has a modem"
         self._modem = board.modem
-        super().__init__(board.secure_element, board.wifi_module)
+        super().__init__(board.secure_element, board.wifi_module, CELLULAR_MINI)
 
     def take(self, character: int) -> Iterator[tuple[bytes, float]]:
         """While the bridge stands, all is the modem's, also the line feed behind the command that asked for it."""

@@ -6,6 +6,8 @@ provisioning firmware 0.4.9, so that the chips end up in the same state.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from iotprovision.chips.ecc608 import OTP_SIZE, slot_size
 from iotprovision.chips.winc_flash import PAGE, SECTOR
 from iotprovision.simulator import ecc608, winc1510
@@ -13,6 +15,7 @@ from iotprovision.simulator.ecc608 import BLOCK, WORD, Ecc608
 from iotprovision.simulator.winc1510 import Winc1510
 
 BAD_PARAMETER = 0xE2  # ATCA_BAD_PARAM
+_NO_CHIP = 0xF0  # ATCA_COMM_FAIL
 # ATCA status codes of the status bytes that the chip answers.
 _STATUS_CODES = {
     b"\x01": 0xD1,
@@ -44,12 +47,18 @@ class DriverError(Exception):
 class SecureElementDriver:
     """CryptoAuthLib, as far as the firmware uses it. Every method raises DriverError when the chip refuses."""
 
-    def __init__(self, chip: Ecc608) -> None:
+    def __init__(self, chip: Ecc608, address: int | None = None) -> None:
         self._chip = chip
+        self._own_address = address
+        self.address = address or 0
+        """Where it looks for the chip, where the firmware can be told."""
 
     def _command(self, opcode: int, parameter1: int = 0, parameter2: int = 0, data: bytes = b"") -> bytes:
-        if self._chip.faults.secure_element_silent:
+        silent = self._chip.faults.secure_element_silent
+        if silent and self._own_address is None:
             raise ChipHangsError
+        if silent or self._own_address is not None and self.address != self._own_address:
+            raise DriverError(1, _NO_CHIP)
         answer = self._chip.command(opcode, parameter1, parameter2, data)
         if len(answer) == 1 and answer != ecc608.SUCCESS:
             raise DriverError(1, _STATUS_CODES.get(answer, 0xE0))
@@ -130,18 +139,20 @@ class SecureElementDriver:
         if word[slot // 8] >> slot % 8 & 1:
             self._command(ecc608.LOCK, slot << 2 | ecc608.ZONE_DATA)
 
-    def identify(self) -> None:
-        """What each firmware does first."""
-        self._command(ecc608.READ, ecc608.ZONE_CONFIG | ecc608.WHOLE_BLOCK)
+    def start(self, locks_slot_0: bool = True, tests_generator: bool = True) -> None:
+        """What the firmware does at every start: identify the chip, lock slot 0, test the random generator.
 
-    def start(self) -> None:
-        """What the AVR's firmware does at every start: identify the chip, lock slot 0, test the random generator."""
-        self.identify()
-        for opcode, parameter1 in ((ecc608.LOCK, ecc608.ZONE_DATA), (ecc608.SELFTEST, 0x01)):
-            try:
+        :raises ChipHangsError: the library of that kit waits for a chip that does not answer
+        """
+        self.address = self._own_address or 0
+        commands = [(ecc608.READ, ecc608.ZONE_CONFIG | ecc608.WHOLE_BLOCK)]
+        if locks_slot_0:
+            commands.append((ecc608.LOCK, ecc608.ZONE_DATA))
+        if tests_generator:
+            commands.append((ecc608.SELFTEST, 0x01))
+        for opcode, parameter1 in commands:
+            with suppress(DriverError):  # the firmware ignores these answers
                 self._command(opcode, parameter1)
-            except DriverError:
-                continue  # the firmware ignores these answers
 
 
 class WifiModuleDriver:

@@ -260,7 +260,7 @@ class PicDemoFirmware(DemoFirmware):
     firmware_version = "4.1.3"
 
     def _start_secure_element(self) -> None:
-        self._secure_element.identify()
+        self._secure_element.start(locks_slot_0=False, tests_generator=False)
 
 
 class PicGoogleDemoFirmware(GoogleDemoFirmware):
@@ -269,4 +269,4 @@ class PicGoogleDemoFirmware(GoogleDemoFirmware):
     firmware_version = command_line_version = "1.1.1"
 
     def _start_secure_element(self) -> None:
-        self._secure_element.identify()
+        self._secure_element.start(locks_slot_0=False, tests_generator=False)

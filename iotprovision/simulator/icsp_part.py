@@ -24,8 +24,8 @@ class IcspPart:
     row_size: int
     page_size: int
     eeprom_size: int = 0
-    user_row_size: int = 0
     factory_fuses: bytes = b""
+    factory_user_row: bytes = b""
     unlocked: bytes = b""
 
     @property

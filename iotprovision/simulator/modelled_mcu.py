@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from iotprovision.firmware.mcu import without_erased_end
@@ -19,7 +20,8 @@ from iotprovision.simulator.demo_firmware import (
 )
 from iotprovision.simulator.ecc608 import Ecc608
 from iotprovision.simulator.icsp_part import ERASED_INSTRUCTION
-from iotprovision.simulator.provisioning_firmware import PicProvisioningFirmware, ProvisioningFirmware
+from iotprovision.simulator.provisioning_editions import PIC_IOT, SAM_IOT_WG, SAM_IOT_WX
+from iotprovision.simulator.provisioning_firmware import ProvisioningFirmware
 from iotprovision.simulator.winc1510 import Winc1510
 
 ERASED = b"\xff"
@@ -48,6 +50,8 @@ FINGERPRINTS = {
     "pic-iot-provisioning": "8324aa964b6d2b2d8b17521666412726bbd8b1dc4ddd8a42d4cdbf43b82990bc",
     "pic-iot-aws-demo": "d8f98cf58799e2f8f9b236b089779b1b2a8a1f4e1c2c544fc7662ed0188a0d17",
     "pic-iot-google-demo": "743b04895e17187aaf8196f7e96c422a2017067ce46b53415e1381e9d97d2588",
+    "sam-iot-wg-provisioning": "cdb5a3f452e50f4ce8c243f9d17618abe3b50ba3b89af810b5b17b0796e7bbe8",
+    "sam-iot-wx-provisioning": "36c95cab9accac6cc7d12659a95add2dd0c26ba09197f02b0d5a14f4129bb1ee",
 }
 
 
@@ -62,9 +66,11 @@ MODELS: dict[str, Callable[[Board], Firmware]] = {
     "avr-iot-aws-demo": _on_wifi_board(DemoFirmware),
     "avr-iot-google-demo": _on_wifi_board(GoogleDemoFirmware),
     "avr-iot-cellular-mini-provisioning": CellularProvisioningFirmware,
-    "pic-iot-provisioning": _on_wifi_board(PicProvisioningFirmware),
+    "pic-iot-provisioning": _on_wifi_board(partial(ProvisioningFirmware, edition=PIC_IOT)),
     "pic-iot-aws-demo": _on_wifi_board(PicDemoFirmware),
     "pic-iot-google-demo": _on_wifi_board(PicGoogleDemoFirmware),
+    "sam-iot-wg-provisioning": _on_wifi_board(partial(ProvisioningFirmware, edition=SAM_IOT_WG)),
+    "sam-iot-wx-provisioning": _on_wifi_board(partial(ProvisioningFirmware, edition=SAM_IOT_WX)),
 }
 
 

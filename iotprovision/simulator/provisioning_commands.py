@@ -6,24 +6,25 @@ remains there that a later one shows, so the buffer is kept as in the firmware.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from iotprovision.chips.ecc608 import OTP_SIZE, slot_size
 from iotprovision.simulator.c_numbers import strtol, strtoul
 from iotprovision.simulator.chip_drivers import DriverError, SecureElementDriver, WifiModuleDriver
 from iotprovision.simulator.ecc608 import ZONE_DATA, ZONE_OTP
+from iotprovision.simulator.provisioning_editions import AVR_IOT, Edition
 
 HANDLER_VERSION = "1.3.0"
 DATA_BUFFER_SIZE = 1024
 
 OK, BAD_COMMAND, LINE_OVERRUN, ARGUMENT_COUNT, BAD_BLOB, ARGUMENT_VALUE = 0, 1, 2, 3, 4, 5
 
-LEDS: Mapping[bytes, int] = {b"ERROR": 1, b"DATA": 2, b"CONN": 4, b"WIFI": 8, b"ALL": 15}
-
 _DIGEST_SIZE = 32
 _KEY_SIZE = 64
 _FLASH_PAGE = 256
+_LARGEST_ADDRESS = 0xFF
+_ADDRESS_BITS = 0x7F
 _HEX_DIGITS = b"0123456789ABCDEF"
 
 
@@ -91,84 +92,28 @@ def check_count(arguments: list[bytes], *allowed: int) -> None:
         raise CommandError(ARGUMENT_COUNT)
 
 
-@dataclass(frozen=True)
-class Variant:
-    """In what the firmware of one kind of kit differs.
-
-    :param product: first line of MC+ABOUT
-    :param board: last line of MC+ABOUT
-    :param leds: bits of each name
-    :param order: commands in the order of the table, where it is not that of AVR-IoT
-    """
-
-    version: bytes
-    welcome: bytes
-    product: bytes
-    board: bytes
-    leds: Mapping[bytes, int]
-    order: tuple[bytes, ...] = ()
-
-
-AVR_IOT = Variant(
-    version=b"0.4.9",
-    welcome=b"Welcome to the avr-iot command handler!\r\n",
-    product=b"AVR-IoT provisioning FW",
-    board=b"AVR-IoT WG",
-    leds=LEDS,
-)
-PIC_IOT = Variant(
-    version=b"0.4.7",
-    welcome=b"Welcome to the PIC-IoT command handler!\r\n",
-    product=b"PIC-IoT provisioning FW",
-    board=b"PIC-IoT WG",
-    leds={name: bit for name, bit in LEDS.items() if name != b"ALL"},
-    order=(
-        b"MC+ABOUT",
-        b"MC+BLOBTEST",
-        b"MC+PING",
-        b"MC+ECC+GENPUBKEY",
-        b"MC+ECC+LOCK",
-        b"MC+ECC+OTP+READ",
-        b"MC+ECC+PUBKEY+READ",
-        b"MC+ECC+PUBKEY+WRITE",
-        b"MC+ECC+READ",
-        b"MC+ECC+SERIAL",
-        b"MC+ECC+SIGNDIGEST",
-        b"MC+ECC+WRITEBLOB",
-        b"MC+GETLED",
-        b"MC+LISTCOMMANDS",
-        b"MC+RESET",
-        b"MC+SETLED",
-        b"MC+VERSION",
-        b"MC+WINC+ERASE",
-        b"MC+WINC+READ",
-        b"MC+WINC+WRITEBLOB",
-    ),
-)
-CELLULAR_MINI = Variant(
-    version=b"1.1.8",
-    welcome=b"Welcome to the AVR-IoT Cellular Mini provisioning command handler!\r\n",
-    product=b"AVR-IoT Cellular Mini provisioning FW",
-    board=b"AVR-IoT Cellular Mini",
-    leds={b"ERROR": 1, b"DATA": 2, b"CONN": 4, b"CELL": 8, b"USER": 16},
-)
-
-
 class ProvisioningCommands:
     """The commands, the data buffer and the LEDs."""
 
     def __init__(
-        self, secure_element: SecureElementDriver, wifi_module: WifiModuleDriver, variant: Variant = AVR_IOT
+        self, secure_element: SecureElementDriver, wifi_module: WifiModuleDriver, edition: Edition = AVR_IOT
     ) -> None:
-        self._variant = variant
         self._secure_element = secure_element
         self._wifi_module = wifi_module
+        self._edition = edition
         self.buffer = bytearray(DATA_BUFFER_SIZE)
         self.leds = 0
+        addressing: tuple[Command, ...] = (
+            Command(b"MC+ECC+ADDR+READ", False, self._read_address),
+            Command(b"MC+ECC+ADDR+WRITE", False, self._write_address),
+        )
+        if edition.secure_element_address is None:
+            addressing = ()
         table: tuple[Command, ...] = (
             Command(b"MC+ABOUT", False, self._about),
             Command(b"MC+BLOBTEST", True, self._blob_test),
             Command(b"MC+PING", False, self._ping),
+            *addressing,
             Command(b"MC+ECC+GENPUBKEY", False, self._generate_public_key),
             Command(b"MC+ECC+LOCK", False, self._lock),
             Command(b"MC+ECC+OTP+READ", False, self._read_otp),
@@ -187,7 +132,7 @@ class ProvisioningCommands:
             Command(b"MC+WINC+READ", False, self._read_flash),
             Command(b"MC+WINC+WRITEBLOB", True, self._write_flash),
         )
-        order = variant.order or tuple(command.name for command in table)
+        order = edition.order or tuple(command.name for command in table)
         self.table = tuple(sorted(table, key=lambda command: order.index(command.name)))
 
     def run(self, command: Command, arguments: list[bytes], blob_length: int) -> tuple[int, bytes]:
@@ -235,12 +180,12 @@ class ProvisioningCommands:
 
     def _about(self, _arguments: list[bytes], _blob_length: int) -> int:
         versions = self._winc_versions()
+        edition = self._edition
         lines = (
-            self._variant.product + b"\r\nFW ",
-            self._variant.version,
+            edition.product + b"\r\nFW " + edition.version,
             b"\r\n" + versions + b"Command handler ",
             HANDLER_VERSION.encode(),
-            b"\r\nfor the " + self._variant.board + b"\r\n",
+            b"\r\nfor the " + edition.board + b"\r\n",
         )
         return self._text(b"".join(lines))
 
@@ -262,15 +207,15 @@ class ProvisioningCommands:
         if not arguments or arguments[0] == b"COMMANDHANDLER":
             return self._text(HANDLER_VERSION.encode() + b"\r\n")
         if arguments[0] == b"FIRMWARE":
-            return self._text(self._variant.version + b"\r\n")
+            return self._text(self._edition.version + b"\r\n")
         if arguments[0] == b"WINC":
             return self._text(self._winc_versions())
         raise CommandError(ARGUMENT_VALUE)
 
     def _led(self, name: bytes) -> int:
-        if name not in self._variant.leds:
+        if name not in self._edition.leds:
             raise CommandError(ARGUMENT_VALUE)
-        return self._variant.leds[name]
+        return self._edition.leds[name]
 
     def _set_led(self, arguments: list[bytes], _blob_length: int) -> int:
         check_count(arguments, 2)
@@ -289,6 +234,20 @@ class ProvisioningCommands:
         return self._text(b"LED:%s is %s\n\r" % (arguments[0], b"ON" if on else b"OFF"))
 
     # --- secure element ------------------------------------------------------------------------------------------
+
+    def _read_address(self, arguments: list[bytes], _blob_length: int) -> int:
+        check_count(arguments, 0)
+        return self._text(b"0x%02X\r\n" % self._secure_element.address)
+
+    def _write_address(self, arguments: list[bytes], _blob_length: int) -> int:
+        check_count(arguments, 1)
+        address = _uint16(arguments[0])
+        if address > _LARGEST_ADDRESS:
+            raise CommandError(ARGUMENT_VALUE)
+        # The address is changed before it is tried, and stays when nothing answers there.
+        self._secure_element.address = address & _ADDRESS_BITS
+        self._secure_element.serial_number()
+        return 0
 
     def _serial_number(self, arguments: list[bytes], _blob_length: int) -> int:
         check_count(arguments, 0)

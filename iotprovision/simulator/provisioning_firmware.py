@@ -1,8 +1,7 @@
-"""The provisioning firmware, modelled: start, line parser, blobs and answers.
+"""The provisioning firmware of the kits, modelled: start, line parser, blobs and answers.
 
-What 0.4.9 of the AVR-IoT kits answers equals the real firmware byte for byte, misuse included
-(docs/serial-protocol.md). 0.4.7 of the PIC-IoT kits has the same command handler; in what it is known to differ, the
-model differs too.
+What it answers equals the real firmware byte for byte, misuse included (docs/serial-protocol.md). Only that of the
+PIC-IoT kits was never executed: it has the same command handler; in what it is known to differ, the model differs too.
 """
 
 from __future__ import annotations
@@ -17,21 +16,19 @@ from iotprovision.simulator.ecc608 import Ecc608
 from iotprovision.simulator.modelled_uart import ModelledUart
 from iotprovision.simulator.provisioning_commands import (
     ARGUMENT_VALUE,
-    AVR_IOT,
     BAD_BLOB,
     BAD_COMMAND,
     DATA_BUFFER_SIZE,
     LINE_OVERRUN,
     OK,
-    PIC_IOT,
     Command,
     ProvisioningCommands,
     ResetRequestedError,
 )
+from iotprovision.simulator.provisioning_editions import AVR_IOT, Edition
 from iotprovision.simulator.winc1510 import Winc1510
 
 BAUD_RATE = 115200
-RING_SIZE = 7
 
 LINE_BUFFER_SIZE = 128
 MOST_ARGUMENTS = 15
@@ -39,8 +36,8 @@ MOST_ARGUMENTS = 15
 _NEWLINES = b"\r\n"
 _CRLF = b"\r\n"
 
-# Seconds of computing, measured on the real firmware in the emulator (10 MHz). They decide what is lost of input that
-# comes too early.
+# Seconds of computing, measured on the real firmware of AVR-IoT kits in the emulator (10 MHz). They decide what is lost
+# of input that comes too early.
 CHARACTER_TIME = 36e-6
 ENTRY_TIME = 12e-6  # each command of the table that the line is compared with,
 COMPARISON_TIME = 5e-6  # and each character compared
@@ -72,20 +69,19 @@ class ProvisioningFirmware:
     """The firmware on one MCU. :meth:`start` is a reset; :meth:`take` handles one received character."""
 
     baud_rate = BAUD_RATE
-    ring_size = RING_SIZE
-    variant = AVR_IOT
     commands: type[ProvisioningCommands] = ProvisioningCommands
-    start_time = START_TIME
 
-    def __init__(self, secure_element: Ecc608, wifi_module: Winc1510) -> None:
-        self._secure_element = SecureElementDriver(secure_element)
+    def __init__(self, secure_element: Ecc608, wifi_module: Winc1510, edition: Edition = AVR_IOT) -> None:
+        self._edition = edition
+        self.ring_size = edition.ring_size
+        self._secure_element = SecureElementDriver(secure_element, edition.secure_element_address)
         self._wifi_module = WifiModuleDriver(wifi_module)
         self._hangs = False
         self._uart = ModelledUart(self)
         self._clear()
 
     def _clear(self) -> None:
-        self._commands = self.commands(self._secure_element, self._wifi_module, self.variant)
+        self._commands = self.commands(self._secure_element, self._wifi_module, self._edition)
         self._state = _State.READY
         self._line = bytearray()
         self._line_done = False
@@ -94,20 +90,18 @@ class ProvisioningFirmware:
         self._parsing_time = 0.0
         self._blob_length = 0
         self._received = 0
+        self._module_for_flash = False
 
     def start(self) -> bytes:
         """Everything that is sent from the reset until the firmware waits for commands."""
         self._clear()
         self._hangs = False
         try:
-            self._start_secure_element()
-            return self.variant.welcome + self._about() + b"READY\r\n"
+            self._secure_element.start(self._edition.locks_slot_0, self._edition.tests_generator)
+            return self._edition.welcome + b"\r\n" + self._about() + b"READY\r\n"
         except ChipHangsError:
             self._hangs = True
             return b""
-
-    def _start_secure_element(self) -> None:
-        self._secure_element.start()
 
     def _about(self) -> bytes:
         """The text of MC+ABOUT; nothing when the Wi-Fi module does not answer."""
@@ -120,6 +114,10 @@ class ProvisioningFirmware:
 
     def take(self, character: int) -> Iterator[tuple[bytes, float]]:
         """Handle one character: pieces of the answer, each with the seconds of computing before it is sent."""
+        for piece, seconds in self._handle(character):
+            yield piece, seconds * self._edition.pace
+
+    def _handle(self, character: int) -> Iterator[tuple[bytes, float]]:
         if self._hangs:
             yield b"", float("inf")
             return
@@ -199,7 +197,7 @@ class ProvisioningFirmware:
         try:
             status, data = self._commands.run(command, self._arguments, blob_length)
         except ResetRequestedError:
-            yield self.start(), self.start_time
+            yield self.start(), START_TIME + self._edition.start_delay
             return
         except ChipHangsError:
             self._hangs = True
@@ -212,12 +210,19 @@ class ProvisioningFirmware:
     def _running_time(self, command: Command, status: int, data: bytes) -> float:
         of_chips = command.name.startswith((b"MC+ECC", b"MC+WINC", b"MC+ABOUT")) or b"WINC" in self._arguments
         if of_chips and not BAD_COMMAND <= status <= ARGUMENT_VALUE:
-            return CHIP_TIME
+            return self._chip_time(command) / self._edition.pace  # the chips are as slow on every kit
         if command.name == b"MC+LISTCOMMANDS":
             return COMMAND_LIST_TIME
         if command.name == b"MC+SETLED":
             return LED_TIME
         return TEXT_TIME + TEXT_CHARACTER_TIME * len(data) if data and not command.takes_blob else 0
+
+    def _chip_time(self, command: Command) -> float:
+        if command.name.startswith(b"MC+ECC"):
+            return CHIP_TIME
+        for_flash = command.name.startswith(b"MC+WINC")
+        changes, self._module_for_flash = for_flash != self._module_for_flash, for_flash
+        return CHIP_TIME + (self._edition.mode_change_time if changes else 0)
 
     # --- blobs ---------------------------------------------------------------------------------------------------
 
@@ -246,17 +251,3 @@ class ProvisioningFirmware:
         else:
             self._state = _State.SKIP_LINE
             yield self._status(BAD_BLOB), ERROR_TIME
-
-
-class PicProvisioningFirmware(ProvisioningFirmware):
-    """0.4.7 of the PIC-IoT kits: a larger ring, and slot 0 of the secure element stays as it is at the start.
-
-    Times are those of the AVR, but for the half second that it waits at its start.
-    """
-
-    ring_size = 127  # of 128, one place stays free
-    variant = PIC_IOT
-    start_time = START_TIME + 0.5
-
-    def _start_secure_element(self) -> None:
-        self._secure_element.identify()

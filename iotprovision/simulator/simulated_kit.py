@@ -5,21 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from importlib import import_module
 from typing import Any
 
 from iotprovision.errors import StoreError, UsageError
 from iotprovision.simulator import boot_loader, debugger_flash, nedbg
-from iotprovision.simulator.board import Board, Microcontroller, MicrocontrollerFactory
+from iotprovision.simulator.board import Board, MicrocontrollerFactory
 from iotprovision.simulator.boot_loader import BootLoader
 from iotprovision.simulator.drive import write_drive
-from iotprovision.simulator.icsp_part import IcspPart
-from iotprovision.simulator.icsp_target import IcspTarget
 from iotprovision.simulator.kinds import SimulatedKitName
-from iotprovision.simulator.nedbg import Nedbg, Target
+from iotprovision.simulator.nedbg import Nedbg
 from iotprovision.simulator.serial_bridge import SerialBridge
 from iotprovision.simulator.state import KitState
-from iotprovision.simulator.updi_part import UpdiPart
-from iotprovision.simulator.updi_target import UpdiTarget
 
 logger = logging.getLogger(__name__)
 
@@ -45,22 +42,16 @@ def microcontroller_factory(name: SimulatedKitName) -> MicrocontrollerFactory:
         from iotprovision.simulator.modelled_mcu import ModelledMcu
 
         return ModelledMcu
+    module, _, factory = name.kind.family.emulator.partition(":")
     try:
-        from iotprovision.simulator.emulated_avr import EmulatedAvr
+        emulator: MicrocontrollerFactory = getattr(import_module(module), factory)
     except ImportError as error:
         raise UsageError(
             f"The microcontroller of {name.text} cannot be emulated",
             f"the emulator is not installed ({error})",
             "pip install '.[emulator]' (needs a C++ compiler), or use the modelled kit: " + name.text.split("@")[0],
         ) from error
-    return EmulatedAvr
-
-
-def target_of(part: UpdiPart | IcspPart, board: Board, microcontroller: Microcontroller) -> Target:
-    """What hangs on the programming pins of the debugger."""
-    if isinstance(part, IcspPart):
-        return IcspTarget(board, part, microcontroller)
-    return UpdiTarget(board, part, microcontroller)
+    return emulator
 
 
 class SimulatedKit:
@@ -82,7 +73,8 @@ class SimulatedKit:
         self._writing = threading.Lock()
         self._bridge = SerialBridge(self)
         self._microcontroller = make_microcontroller(self.board, self._bridge.transmit)
-        self._target = target_of(state.name.kind.part, self.board, self._microcontroller)
+        kind = state.name.kind
+        self._target = kind.family.target(self.board, kind.part, self._microcontroller)
         self._debugger: Nedbg | BootLoader = self._start_debugger()
         self._saver = threading.Thread(target=self._save_when_idle, name="saver", daemon=True)
         self._saver.start()

@@ -178,12 +178,13 @@ class KitState:
             flash=bytearray(part.erased_flash),
             eeprom=bytearray(b"\xff" * part.eeprom_size),
             fuses=bytearray(part.factory_fuses),
-            user_row=bytearray(b"\xff" * part.user_row_size),
+            user_row=bytearray(part.factory_user_row),
             secure_element=new_identity(state_folder, secure_element or kind.secure_element).secure_element(),
             wifi_module=Winc1510(),
             lock_bits=int.from_bytes(part.unlocked, "little"),
             serial_number=serial_number,
             modem=Sequans() if kind.has_modem else None,
+            secure_element_address=kind.secure_element_address,
         )
         registers = factory_configuration(kind.board_file, kind.device_file, serial_number)
         fresh = Path(tempfile.mkdtemp(dir=state_folder, prefix=f".{name.text}."))
@@ -231,11 +232,12 @@ class KitState:
                 flash=content("flash.bin", part.flash_size),
                 eeprom=content("eeprom.bin", part.eeprom_size),
                 fuses=content("fuses.bin", len(part.factory_fuses)),
-                user_row=content("user-row.bin", part.user_row_size),
+                user_row=content("user-row.bin", len(part.factory_user_row)),
                 secure_element=secure_element,
                 wifi_module=wifi_module,
                 lock_bits=lock_bits,
                 serial_number=serial_number,
+                secure_element_address=name.kind.secure_element_address,
                 meters=meters,
                 modem=modem,
             )

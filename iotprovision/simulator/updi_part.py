@@ -42,6 +42,11 @@ class UpdiPart:
         """The flash of a new part."""
         return b"\xff" * self.flash_size
 
+    @property
+    def factory_user_row(self) -> bytes:
+        """What the factory leaves in the user row: nothing."""
+        return b"\xff" * self.user_row_size
+
 
 ATMEGA4808 = UpdiPart(
     name="ATmega4808",
