@@ -85,7 +85,7 @@ class Kit:
         """The board as its chips are, but for the endpoint."""
         flash = bytearray(self.flash)
         flash[0x6E00 : 0x6E00 + 64] = endpoint.ljust(64, b"\0")
-        return SimpleNamespace(secure_element=Ecc608.from_state(self.element), wifi_module=Winc1510(flash))
+        return SimpleNamespace(secure_element=Ecc608.from_state(self.element), wifi_module=Winc1510(flash), modem=None)
 
 
 def fresh_kit(home: Path, kind: str) -> Kit:
