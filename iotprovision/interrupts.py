@@ -24,19 +24,21 @@ def held() -> Iterator[None]:
     def remember(number: int, _frame: FrameType | None) -> None:
         arrived.append(number)
 
-    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    # A handler that was not set by Python cannot be put back by it.
+    held_back = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not None]
+    before = {number: signal.signal(number, remember) for number in held_back}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    for signal_number in arrived[:1]:
-        handler = before[signal.Signals(signal_number)]
-        # One block may lie in another: then the outer one remembers it.
-        if callable(handler):
-            handler(signal_number, None)
-        else:
-            raise KeyboardInterrupt
+        for signal_number in arrived[:1]:
+            handler = before[signal.Signals(signal_number)]
+            # One block may lie in another: then the outer one remembers it.
+            if callable(handler):
+                handler(signal_number, None)
+            else:
+                raise KeyboardInterrupt
 
 
 def treat_termination_as_interrupt() -> None:

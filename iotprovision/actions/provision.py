@@ -85,13 +85,23 @@ class DeviceCertificate(Step):
     forced_by = frozenset({"force", "fdev"})
 
     def __init__(
-        self, target: Target, chip: Chip, identity: OwnIdentity, authority: Authority, authority_is_coming: bool
+        self,
+        target: Target,
+        chip: Chip,
+        identity: OwnIdentity,
+        authority: Authority,
+        authority_is_coming: bool,
+        force: frozenset[str],
     ) -> None:
+        """
+        :param force: the options given that force something; with one of ours, no certificate is taken over
+        """
         self._target = target
         self._chip = chip
         self._identity = identity
         self._authority = authority
         self._authority_is_coming = authority_is_coming
+        self._is_forced = bool(force & self.forced_by)
         self._is_missing = True
 
     def prepare(self) -> None:
@@ -128,7 +138,7 @@ class DeviceCertificate(Step):
             if self._authority.device_certificate_is_current(certificate, self._chip.public_key) is None:
                 self._identity.files.keep(certificate)
                 return "put the thing name in the store right"
-        kept = self._one_on_the_kit(link) if self._is_missing else None
+        kept = self._one_on_the_kit(link) if self._is_missing and not self._is_forced else None
         if kept is not None:
             self._identity.files.keep(kept)
             return f"took over the one in the Wi-Fi module, for {self._identity.shown}"

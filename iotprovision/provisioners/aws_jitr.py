@@ -32,7 +32,7 @@ def identity(account: AccountWork, work: KitWork) -> Identity:
 def credentials(account: AccountWork, work: KitWork, identity: Identity) -> list[Step]:
     assert isinstance(identity, OwnIdentity)
     return [
-        DeviceCertificate(work.target, work.chip, identity, account.authority, account.makes_authority),
+        DeviceCertificate(work.target, work.chip, identity, account.authority, account.makes_authority, account.force),
         WifiModuleCredentials(work.target, identity, account.account.iot_endpoint, work.files, work.clock),
     ]
 
