@@ -32,13 +32,13 @@ def held() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for signal_number in arrived[:1]:
-            handler = before[signal.Signals(signal_number)]
-            # One block may lie in another: then the outer one remembers it.
-            if callable(handler):
-                handler(signal_number, None)
-            else:
-                raise KeyboardInterrupt
+    for signal_number in arrived[:1]:
+        handler = before[signal.Signals(signal_number)]
+        # One block may lie in another: then the outer one remembers it.
+        if callable(handler):
+            handler(signal_number, None)
+        else:
+            raise KeyboardInterrupt
 
 
 def treat_termination_as_interrupt() -> None:
