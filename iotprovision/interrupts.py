@@ -24,7 +24,9 @@ def held() -> Iterator[None]:
     def remember(number: int, _frame: FrameType | None) -> None:
         arrived.append(number)
 
-    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    # A handler that was not set by Python cannot be put back by it.
+    held_back = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not None]
+    before = {number: signal.signal(number, remember) for number in held_back}
     try:
         yield
     finally:

@@ -60,6 +60,9 @@ def apply_environment(parser: argparse.ArgumentParser, variables: Mapping[str, s
         action = known[name]
         value: Any = FLAG_WORDS.get(text.lower(), text) if action.nargs == 0 else text
         defaults[action.dest] = _value(name, action, value)
+    if "wifi_psk" in defaults:
+        # A passphrase in the environment comes before a file of passphrases that the settings file names.
+        defaults.setdefault("psk_file", None)
     parser.set_defaults(**defaults)
 
 

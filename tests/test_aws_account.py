@@ -205,6 +205,17 @@ def test_nobody_answers(cloud: LocalCloud) -> None:
             account.call("iot", "GetRegistrationCode")
 
 
+def test_a_link_that_cannot_be_followed_is_not_shown(cloud: LocalCloud) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        here = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        account = Account(endpoint_url=here, config_file=cloud.config_file)
+        with pytest.raises(CloudError, match="download from 127.0.0.1 failed") as raised:
+            account.fetch(f"{here}/code?X-Amz-Signature=0123456789")
+    assert "0123456789" not in str(raised.value)
+    assert raised.value.__cause__ is None
+
+
 def test_calls_are_counted_by_what_they_do(account: Account) -> None:
     account.identity()
     account.call("iot", "CreateThing", thingName="counted")

@@ -195,6 +195,15 @@ def test_settings_from_the_environment_win_over_the_file(environment: Environmen
         parse(["-m", "jitr"], Environment(variables={"IOTPROVISION_HOME": home, "IOTPROVISION_NO_LOCK": "perhaps"}))
 
 
+def test_a_passphrase_in_the_environment_wins_over_a_file_in_the_settings(environment: Environment) -> None:
+    write_settings(environment, "psk-file: somewhere\n")
+    variables = {**environment.variables, "IOTPROVISION_WIFI_PSK": "correct horse"}
+    options = parse(["-m", "jitr", "-ssid", "lab"], Environment(variables=variables))
+    assert (options.wifi_psk, options.psk_file) == ("correct horse", None)
+    options = parse(["-m", "jitr", "-ssid", "lab", "--psk-file", "here"], Environment(variables=variables))
+    assert options.psk_file == Path("here")
+
+
 def test_a_misspelt_variable_is_an_error(environment: Environment) -> None:
     variables = {**environment.variables, "IOTPROVISION_DRYRUN": "1"}
     with pytest.raises(UsageError, match="IOTPROVISION_DRYRUN") as caught:

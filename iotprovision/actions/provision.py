@@ -102,9 +102,11 @@ class DeviceCertificate(Step):
         identity: OwnIdentity,
         authority: Authority,
         authority_is_coming: bool,
+        force: frozenset[str],
         read_from_kit: Callable[[ProvisioningLink], x509.Certificate | None] = certificate_in_wifi_module,
     ) -> None:
         """
+        :param force: the options given that force something; with one of ours, no certificate is taken over
         :param read_from_kit: gives the device certificate that the kit holds, if any
         """
         self._target = target
@@ -112,6 +114,7 @@ class DeviceCertificate(Step):
         self._identity = identity
         self._authority = authority
         self._authority_is_coming = authority_is_coming
+        self._is_forced = bool(force & self.forced_by)
         self._read_from_kit = read_from_kit
         self._is_missing = True
 
@@ -149,7 +152,7 @@ class DeviceCertificate(Step):
             if self._authority.device_certificate_is_current(certificate, self._chip.public_key) is None:
                 self._identity.files.keep(certificate)
                 return "put the thing name in the store right"
-        kept = self._one_on_the_kit(link) if self._is_missing else None
+        kept = self._one_on_the_kit(link) if self._is_missing and not self._is_forced else None
         if kept is not None:
             self._identity.files.keep(kept)
             return f"took over the one on the kit, for {self._identity.shown}"

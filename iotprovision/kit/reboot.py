@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from pyedbglib.protocols.housekeepingprotocol import Jtagice3HousekeepingProtocol
 
-from iotprovision.errors import AccessError
+from iotprovision.errors import AccessError, KitNotFoundError
 from iotprovision.kit.debugger import connection, list_debuggers, vendor_errors
-from iotprovision.kit.detection import serial_port
+from iotprovision.kit.detection import DAP_DEVICE_NAME, serial_port
 
 # The debugger leaves USB some milliseconds after it has answered; one that stays this long has not taken the command.
 GONE_TIMEOUT = 3.0
@@ -27,18 +28,19 @@ def reboot_debugger(serial_number: str, gone_timeout: float = GONE_TIMEOUT, back
     :param back_timeout: seconds it may be away
     :raises AccessError: it cannot be reached, does not go, or does not come back
     """
-    before = _place(serial_number)
     had_port = serial_port(serial_number) is not None
-    # It may be gone before its answer was read; whether it restarted is seen on USB.
-    with connection(serial_number) as transport, contextlib.suppress(AccessError), vendor_errors(serial_number):
-        Jtagice3HousekeepingProtocol(transport).end_session(reset_tool=True)
+    with _connection_that_breaks(serial_number) as transport:
+        # It may be gone before its answer was read.
+        with contextlib.suppress(AccessError), vendor_errors(serial_number):
+            Jtagice3HousekeepingProtocol(transport).end_session(reset_tool=True)
+        # A connection does not survive a restart. To look for a gap on USB would not do: it may be short.
+        _wait(
+            lambda: not _answers(transport, serial_number),
+            gone_timeout,
+            AccessError(f"The debugger of kit {serial_number} did not restart", hint="plug the kit in again."),
+        )
     _wait(
-        lambda: _place(serial_number) != before,
-        gone_timeout,
-        AccessError(f"The debugger of kit {serial_number} did not restart", hint="plug the kit in again."),
-    )
-    _wait(
-        lambda: _place(serial_number) is not None and (not had_port or serial_port(serial_number) is not None),
+        lambda: _is_there(serial_number) and (not had_port or serial_port(serial_number) is not None),
         back_timeout,
         AccessError(
             f"The debugger of kit {serial_number} restarted and did not come back within {back_timeout:.0f} s",
@@ -47,13 +49,30 @@ def reboot_debugger(serial_number: str, gone_timeout: float = GONE_TIMEOUT, back
     )
 
 
-def _place(serial_number: str) -> bytes | str | None:
-    """Where on USB the debugger is; it changes when it comes back. None while it is away."""
-    for entry in list_debuggers():
-        if entry["serial_number"].lower() == serial_number.lower():
-            place: bytes | str = entry.get("path", b"")
-            return place
-    return None
+@contextlib.contextmanager
+def _connection_that_breaks(serial_number: str) -> Iterator[Any]:
+    """A connection whose end may find nobody at the other side."""
+    with contextlib.ExitStack() as resources:
+        transport = resources.enter_context(connection(serial_number))
+        ending = resources.pop_all()
+        try:
+            yield transport
+        finally:
+            with contextlib.suppress(AccessError, KitNotFoundError):
+                ending.close()
+
+
+def _answers(transport: Any, serial_number: str) -> bool:
+    try:
+        with vendor_errors(serial_number):
+            Jtagice3HousekeepingProtocol(transport).dap_command_response(bytearray([0x00, DAP_DEVICE_NAME]))
+    except (AccessError, KitNotFoundError):
+        return False
+    return True
+
+
+def _is_there(serial_number: str) -> bool:
+    return any(entry["serial_number"].lower() == serial_number.lower() for entry in list_debuggers())
 
 
 def _wait(condition: Callable[[], bool], timeout: float, failure: AccessError) -> None:

@@ -39,6 +39,7 @@ def credentials(account: AccountWork, work: KitWork, identity: Identity) -> list
             identity,
             account.authority,
             account.makes_authority,
+            account.force,
             certificate_on_kit(work),
         ),
         *credentials_on_kit(work, identity, account.account.iot_endpoint),

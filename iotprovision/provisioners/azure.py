@@ -35,7 +35,7 @@ def credentials(account: AccountWork, work: KitWork, identity: Identity) -> list
         steps.append(IdScopeInSlot(work.target, work.id_scope, work.files, work.clock))
     return [
         *steps,
-        DeviceCertificate(work.target, work.chip, identity, account.authority, account.makes_authority),
+        DeviceCertificate(work.target, work.chip, identity, account.authority, account.makes_authority, account.force),
         NameKept(work.files, AZURE_DEVICE_ID_FILE, "Device id for Azure", lambda: identity.device_id),
         *credentials_on_kit(work, identity, None),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import sys
 import time
@@ -83,8 +84,9 @@ class SerialLine:
         return bytes(drained)
 
     def close(self) -> None:
-        """Close the port; closing twice is harmless."""
-        self._port.close()
+        """Close the port; closing twice, or when it is gone, is harmless."""
+        with contextlib.suppress(OSError):
+            self._port.close()
 
     def __enter__(self) -> SerialLine:
         return self

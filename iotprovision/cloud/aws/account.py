@@ -192,8 +192,15 @@ class Account:
             raise CloudError("A request was about to leave for another place", f"{url} is not at {self.endpoint_url}.")
         session = URLLib3Session(timeout=READ_TIMEOUT, proxies={} if self.endpoint_url else get_environ_proxies(url))
         place = urlsplit(url).hostname
-        with self.explained(f"a download from {place}"):
+        try:
             response = session.send(AWSRequest("GET", url).prepare())
+        except exceptions.BotoCoreError as error:
+            # Without the words of the cause: they name the whole link, and whoever has that can use it.
+            raise CloudError(
+                f"The download from {place} failed",
+                f"{type(error).__name__}.",
+                "look at the network and the proxy settings",
+            ) from None
         if response.status_code != HTTPStatus.OK:
             raise CloudError(f"The download from {place} failed", f"HTTP status {response.status_code}.", "try again")
         return bytes(response.content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import zipfile
 from typing import Any
@@ -62,7 +63,8 @@ class JitrParts:
     def _difference_of_function(self, function: dict[str, Any]) -> Finding | None:
         content = {}
         if "Location" in function["Code"]:  # a function may also be a container image
-            with zipfile.ZipFile(io.BytesIO(self.account.fetch(function["Code"]["Location"]))) as archive:
+            code = io.BytesIO(self.account.fetch(function["Code"]["Location"]))
+            with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(code) as archive:
                 content = {name: archive.read(name) for name in archive.namelist()}
         if content != {"index.py": source().encode()} or function["Configuration"]["Handler"] != HANDLER:
             return _changed(f"the code of the Lambda function {FUNCTION} was changed")
