@@ -186,7 +186,7 @@ class Bench:
         self.authority.create()  # if there is none
         self.identity = OwnIdentity(DeviceFiles(self.files), self.authority)
         chip = Chip(self.target)
-        self.certificate = DeviceCertificate(self.target, chip, self.identity, self.authority, False)
+        self.certificate = DeviceCertificate(self.target, chip, self.identity, self.authority, False, frozenset())
 
     def credentials(self, endpoint: str) -> WifiModuleCredentials:
         return WifiModuleCredentials(
