@@ -282,7 +282,7 @@ class Listener:
 
 
 def emulation_threads() -> int:
-    return sum(thread.name == "emulated-avr" for thread in threading.enumerate())
+    return sum(thread.name == "emulated-mcu" for thread in threading.enumerate())
 
 
 @pytest.fixture
