@@ -52,7 +52,7 @@ def _settle_actions(options: argparse.Namespace) -> None:
     options.actions = [NEWER_ACTIONS.get(action, action) for action in options.actions]
     unknown = [action for action in options.actions if action not in ACTIONS]
     if unknown:
-        raise UsageError(f"Unknown action {unknown[0]!r}.", hint=f"Actions are: {', '.join(ACTIONS)}.")
+        raise UsageError(f"Unknown action {unknown[0]!r}", hint=f"one of {', '.join(ACTIONS)}")
     if "none" in options.actions and len(options.actions) > 1:
         raise UsageError("The action none goes with no other action.")
     if not options.actions or "all" in options.actions:
