@@ -402,9 +402,13 @@ def test_one_of_two_kits_in_boot_mode(two: Bench) -> None:
     assert two.run("none", "-s", other).code == ExitCode.OK
     refused(two.run("dbgupgrade", "-s", other), ExitCode.ACCESS, "Another kit", "Nothing was changed")
     assert find_kit(other).debugger_version == FACTORY_VERSION
-    # The one in boot mode is the only one that a serial number can mean which nobody shows.
+    # A serial number that nobody shows may be mistyped, so it does not mean the one in boot mode.
+    refused(two.run("dbgupgrade", "-s", two.serial_number), ExitCode.KIT, other, "in boot mode", "alone")
+    assert kits_in_boot_mode() == 1
+    two.kits.unplug(WG)
     two.upgrade("-s", two.serial_number)
     assert two.version() == VERSION
+    two.kits.plug_in(WG)
     two.upgrade("-s", other)
     assert find_kit(other).debugger_version == VERSION
 
