@@ -31,6 +31,7 @@ from iotprovision.errors import AccessError, ExitCode, UsageError
 from iotprovision.firmware.debugger_archive import DebuggerArchive
 from iotprovision.kit import debugger_upgrade
 from iotprovision.kit.boot_mode import kits_in_boot_mode, prepare_usb
+from iotprovision.kit.debugger import list_debuggers
 from iotprovision.kit.debugger_upgrade import upgrade_debugger
 from iotprovision.kit.detection import find_kit
 from iotprovision.simulator.host import KitProcess
@@ -333,6 +334,7 @@ def test_ctrl_c_waits_until_the_firmware_is_whole(bench: Bench, tmp_path: Path) 
     eventually(lambda: bench.kits.meters()["dfu_transfers"] > 30, "the upgrade", timeout=60)
     process.send_signal(signal.SIGINT)
     assert process.wait(60) in (ExitCode.INTERRUPTED, ExitCode.OK)
+    eventually(list_debuggers, "the start of the new firmware")
     assert (bench.version(), kits_in_boot_mode()) == (VERSION, 0)
 
 
