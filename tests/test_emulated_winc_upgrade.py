@@ -23,7 +23,7 @@ from iotprovision.steps import Rules, run
 from iotprovision.store import Store
 
 pytest.importorskip("yasimavr", reason="the emulator extra is not installed: pip install '.[emulator]'")
-from iotprovision.simulator.avr_simulation import AvrSimulation
+from iotprovision.simulator.avr_iot_simulation import AvrIotSimulation
 
 pytestmark = pytest.mark.emulated
 
@@ -40,7 +40,7 @@ class RealBridge:
 
     def __init__(self, board: Board) -> None:
         self.board = board
-        self._simulation = AvrSimulation(board)
+        self._simulation = AvrIotSimulation(board)
         self.first = self.run(START_TIME)
 
     def run(self, seconds: float, size: int | None = None) -> bytes:

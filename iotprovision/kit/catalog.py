@@ -26,8 +26,8 @@ class KitDescription:
     :param console: the family of commands its demo applications take
     :param leds: the provisioning firmware's name for each LED
     :param links: CLICK_ME_TYPE for each cloud
-    :param redirect: REDIRECT register, the kit's number on the vendor's web pages
-    :param factory_link: the cloud that the kit's page leads to when it leaves the factory
+    :param redirect: REDIRECT register, the kit's number on the vendor's web pages; empty where unknown
+    :param factory_link: the cloud that the kit's page leads to when it leaves the factory; empty where unknown
     :param left_out: actions that cannot be done on it, and why
     """
 
@@ -39,8 +39,8 @@ class KitDescription:
     console: str
     leds: Mapping[str, str]
     links: Mapping[str, int]
-    redirect: str
-    factory_link: str
+    redirect: str = ""
+    factory_link: str = ""
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
