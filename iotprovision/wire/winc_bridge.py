@@ -43,7 +43,6 @@ class ModuleVersion:
     :ivar driver: the driver version that it asks for, like ``19.3.0``
     """
 
-    chip_id: int
     firmware: str
     driver: str
 
@@ -84,12 +83,19 @@ class WincBridge:
     def version(self) -> ModuleVersion:
         """Start the firmware of the module and ask it for its version (0.85 s); download mode is entered again.
 
-        Where that firmware does not start, the bridge never answers again: reset the target.
+        Where that firmware does not start, the bridge of an AVR never answers again: reset the target.
+
+        :raises ChipRefusedError: the firmware does not start, and the bridge, that of a SAM, says so
         """
         data = self._ask("could not tell the version of the Wi-Fi module", _VERSION, 0, pages=1)
-        return ModuleVersion(
-            int.from_bytes(data[:4], "little"), ".".join(map(str, data[4:7])), ".".join(map(str, data[7:10]))
-        )
+        firmware, driver = data[4:7], data[7:10]
+        if not any(firmware):
+            raise ChipRefusedError(
+                "The Wi-Fi module does not start",
+                "The bridge to it tells zeros for its version.",
+                "upgrade its firmware: iotprovision wincupgrade",
+            )
+        return ModuleVersion(".".join(map(str, firmware)), ".".join(map(str, driver)))
 
     def read_sector(self, address: int) -> bytes:
         """The 4096 bytes of a sector."""
