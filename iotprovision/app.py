@@ -231,10 +231,12 @@ class Run:
         job = f"demo-{cloud}"
         if file is None and job not in load_index().jobs_of(kit.name):
             others = " ".join(action for action in self._options.actions if action != "application")
+            method = f"-m {self._options.provision_method} " if cloud == "aws" else ""
             raise UsageError(
                 f"The vendor made no {CLOUD_NAMES[cloud]} demo application for {kit.name}",
                 "Nothing was changed. All but the action application can be done.",
-                (f"iotprovision -c {cloud} {others}\n" if others else "") + "or give an application with -app FILE",
+                (f"iotprovision -c {cloud} {method}{others}\n" if others else "")
+                + "or give an application with -app FILE",
             )
         return self._place.firmware(kit, job, file)
 
