@@ -9,17 +9,17 @@ from typing import Any
 
 from cryptography import x509
 
-from iotprovision.actions.application import Application
 from iotprovision.actions.names import AZURE_DEVICE_ID_FILE, kept_chip_serial_number
 from iotprovision.errors import ProvisioningError
 from iotprovision.inspection.looks import Look, different, missing, seen, unknown
-from iotprovision.kit import registers
 from iotprovision.kit.detection import FoundKit
+from iotprovision.kit.link_registers import read_page_link
 from iotprovision.pki.certificates import date_fault, issue_fault, p256_key, thing_name
 from iotprovision.pki.device_files import DeviceFiles, FactoryCertificateFiles
 from iotprovision.store import Store
 
-REGISTERS = ("CLICK_ME_TYPE", "KEY2", "KEY2_LEN")
+# The title of the step in actions/application.py, which would bring all that programs an MCU with it.
+APPLICATION_STEP = "Application"
 PAGES = {
     "aws": "the vendor's AWS sandbox",
     "aws-custom": "an AWS account of your own",
@@ -83,14 +83,10 @@ def fault_of(certificate: x509.Certificate, signer: x509.Certificate | None, now
 def _links(kit: FoundKit) -> tuple[str, str, list[Look]]:
     subject = "Page on the kit's drive"
     try:
-        values = registers.read(kit.serial_number, REGISTERS)
+        page = read_page_link(kit.serial_number)
     except ProvisioningError as error:
         return "", "", [unknown(subject, error)]
-    code, key2, length = values["CLICK_ME_TYPE"], values["KEY2"], values["KEY2_LEN"]
-    assert isinstance(code, int)
-    assert isinstance(key2, bytes)
-    assert isinstance(length, int)
-    device = key2[:length].hex()
+    code, device = page.click_me_type, page.device
     link = next((cloud for cloud, known in kit.kit.links.items() if known == code), "")
     if not link:
         return "", device, [different(subject, f"leads to a place with code 0x{code:02X}, which is not known")]
@@ -139,6 +135,6 @@ def _application(kit: FoundKit, past: Sequence[Mapping[str, Any]]) -> list[Look]
         if (record.get("kit") or {}).get("serial_number") != kit.serial_number:
             continue
         for entry in record.get("changed") or ():
-            if entry.get("step") == Application.title:
+            if entry.get("step") == APPLICATION_STEP:
                 return [seen("Application", f"{entry.get('done')} on {str(record.get('time'))[:10]}; not read now")]
     return []
