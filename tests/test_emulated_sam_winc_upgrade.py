@@ -1,4 +1,4 @@
-"""The vendor's bridges of SAM-IoT kits really running: the model is measured by them, a module upgraded through them."""
+"""The vendor's bridges of SAM-IoT kits really running: the model is measured by them, modules are upgraded with them."""
 
 from __future__ import annotations
 

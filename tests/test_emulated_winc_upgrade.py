@@ -27,6 +27,7 @@ from iotprovision.simulator.avr_iot_simulation import AvrIotSimulation
 
 pytestmark = pytest.mark.emulated
 
+
 def bridge_board() -> Board:
     board = board_with(flash_of("avr-iot-winc-upgrade"))
     board.wifi_module.flash[0x5000:0x5400] = Random(1).randbytes(0x400)

@@ -33,7 +33,6 @@ _CHIP_ID = 0x1503A0
 _BUILT = b"Jan  1 2022\0" + b"00:00:00\0"
 
 
-
 class BridgeFirmware:
     """The firmware on an AVR. Where the module's own firmware does not start, asking for its version hangs it."""
 
