@@ -1,4 +1,4 @@
-"""The vendor's bridges of SAM-IoT kits really running: the model is measured by them, modules are upgraded with them."""
+"""The vendor's bridges of SAM-IoT kits really running: the model is measured by them, and modules are upgraded."""
 
 from __future__ import annotations
 
