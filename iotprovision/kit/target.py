@@ -19,9 +19,10 @@ from iotprovision.kit.detection import FoundKit, find_kit
 from iotprovision.kit.programming import Difference, Progress, TargetProgrammer, reset_target
 from iotprovision.kit.reboot import reboot_debugger
 from iotprovision.wire.console import BAUD_RATE as CONSOLE_BAUD_RATE
-from iotprovision.wire.console import DemoConsole
+from iotprovision.wire.console import Console, console_kind
 from iotprovision.wire.port import SerialLine, open_port
 from iotprovision.wire.provisioning import BAUD_RATE, RESET_AGAIN_AFTER, ProvisioningLink
+from iotprovision.wire.wifi_network import WifiNetwork
 from iotprovision.wire.winc_bridge import BAUD_RATE as BRIDGE_BAUD_RATE
 from iotprovision.wire.winc_bridge import WincBridge
 
@@ -98,6 +99,13 @@ class Target:
         if self._line is None:
             open_port(self._port(), BAUD_RATE, wait=PROBE_WAIT).close()
 
+    def check_network(self, network: WifiNetwork) -> None:
+        """Make sure that the console of the kit's demo can take a Wi-Fi network, before anything is done.
+
+        :raises UsageError: it cannot
+        """
+        console_kind(self._kit.kit.console).wifi_line(network)
+
     def first_difference(self, image: HexImage, progress: Progress) -> Difference | None:
         """The first place where flash or fuses hold something else than the image. Stops the MCU."""
         return self._session().first_difference(image, progress)
@@ -151,11 +159,11 @@ class Target:
         self.bridge = bridge
 
     @contextlib.contextmanager
-    def console(self) -> Iterator[DemoConsole]:
+    def console(self) -> Iterator[Console]:
         """The console of the demo application, which must be what runs."""
         self._hang_up()
         with open_port(self._port(), CONSOLE_BAUD_RATE, wait=PORT_WAIT) as line:
-            yield DemoConsole(line)
+            yield console_kind(self._kit.kit.console)(line)
 
     def reboot_debugger(self) -> None:
         """Restart the debugger, and with it the MCU; return when the kit is back."""

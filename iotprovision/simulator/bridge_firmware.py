@@ -33,7 +33,6 @@ _CHIP_ID = 0x1503A0
 _BUILT = b"Jan  1 2022\0" + b"00:00:00\0"
 
 
-
 class BridgeFirmware:
     """The firmware on an AVR. Where the module's own firmware does not start, asking for its version hangs it."""
 
@@ -103,7 +102,7 @@ class BridgeFirmware:
         size = min(HEADER + PAGE * pages, BUFFER_SIZE - 1)
         buffer[size] = END
         response = bytes(buffer[: size + 1])
-        buffer[: size + 1] = bytes(size + 1)
+        buffer[:size] = bytes(size)
         yield response, self.chip_time
 
     def _run(self, command: int, pages: int, address: int) -> int:
