@@ -43,6 +43,7 @@ class Target:
     :param pack: gives the folder of the scripts that the MCU is programmed with, where it is one that needs them
     :param given_port: serial port that was chosen; without it the kit's own is used, and found again when it may have
         another name
+    :param packed: as of TargetProgrammer
     """
 
     def __init__(
@@ -51,9 +52,11 @@ class Target:
         sleep: Callable[[float], None] = time.sleep,
         given_port: str | None = None,
         pack: Callable[[], Path] | None = None,
+        packed: bool = True,
     ) -> None:
         self._kit = kit
         self._pack = pack
+        self._packed = packed
         self._given_port = given_port
         self._sleep = sleep
         self._programmer: TargetProgrammer | None = None
@@ -183,7 +186,8 @@ class Target:
     def _session(self) -> TargetProgrammer:
         if self._programmer is None:
             self._hang_up()
-            self._programmer = TargetProgrammer(self._kit.serial_number, self._kit.mcu, self._pack).__enter__()
+            programmer = TargetProgrammer(self._kit.serial_number, self._kit.mcu, self._pack, self._packed)
+            self._programmer = programmer.__enter__()
         return self._programmer
 
     def _release(self) -> None:
