@@ -57,7 +57,14 @@ def test_a_module_that_does_not_answer() -> None:
     real, model = pair()
     for board in (real.board, model.board):
         board.wifi_module.faults.winc_silent = board.faults.winc_silent = True
-    for request in (frame(6), frame(1, 0x100), frame(5, 0x1000), frame(3, 0x100, bytes(256)), frame(6)):
+    for request in (
+        frame(6),
+        frame(1, 0x100),
+        frame(5, 0x1000),
+        frame(3, 0x100, bytes(256)),
+        frame(2, 0x5000),
+        frame(6),
+    ):
         expected = model.ask(request)
         assert expected
         assert real.ask(request, expected) == expected

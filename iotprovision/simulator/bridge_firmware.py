@@ -102,7 +102,7 @@ class BridgeFirmware:
         size = min(HEADER + PAGE * pages, BUFFER_SIZE - 1)
         buffer[size] = END
         response = bytes(buffer[: size + 1])
-        buffer[: size + 1] = bytes(size + 1)
+        buffer[:size] = bytes(size)
         yield response, self.chip_time
 
     def _run(self, command: int, pages: int, address: int) -> int:

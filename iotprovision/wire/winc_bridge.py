@@ -18,8 +18,9 @@ BAUD_RATE = 115200
 STARTUP_DELAY = 0.05
 """Seconds after which every bridge listens: the AVR's does 5 ms after its reset, and answers after 0.45 s. What comes
 in between waits in its receive buffer. Nothing tells when it begins to listen."""
-READY_TIMEOUT = 5.0
-"""Entering download mode takes 0.4 s; a module that does not answer is tried for some seconds."""
+READY_TIMEOUT = 15.0
+"""Entering download mode takes 0.4 s, on a SAM 0.6 s where the module does not start; a module that does
+not answer is tried for some seconds. An emulated kit takes ten times as long."""
 RESPONSE_TIMEOUT = 10.0
 """A sector takes 0.4 s to write and to read, the version 0.85 s. A bridge that waits for a lost byte waits for ever,
 and so does one that asks a module whose firmware does not start for its version."""
