@@ -22,73 +22,13 @@ _PINS = {
 }
 _PORTS = "ABCDEFG"
 _USARTS, _TWIS = range(6), range(2)
-_VECTORS = [
-    "RESET",
-    "NMI",
-    "BOD",
-    "CLKCTRL",
-    "MVIO",
-    "RTC_CNT",
-    "RTC_PIT",
-    "CCL",
-    "PORTA",
-    "TCA0_OVF",
-    "TCA0_HUNF",
-    "TCA0_CMP0",
-    "TCA0_CMP1",
-    "TCA0_CMP2",
-    "TCB0",
-    "TCB1",
-    "TCD0_OVF",
-    "TCD0_TRIG",
-    "TWI0_TWIS",
-    "TWI0_TWIM",
-    "SPI0",
-    "USART0_RXC",
-    "USART0_DRE",
-    "USART0_TXC",
-    "PORTD",
-    "AC0",
-    "ADC0_RESRDY",
-    "ADC0_WCMP",
-    "ZCD0",
-    "AC1",
-    "PORTC",
-    "TCB2",
-    "USART1_RXC",
-    "USART1_DRE",
-    "USART1_TXC",
-    "PORTF",
-    "NVMCTRL_EE",
-    "SPI1",
-    "USART2_RXC",
-    "USART2_DRE",
-    "USART2_TXC",
-    "AC2",
-    "TWI1_TWIS",
-    "TWI1_TWIM",
-    "TCB3",
-    "PORTB",
-    "PORTE",
-    "TCA1_OVF",
-    "TCA1_HUNF",
-    "TCA1_CMP0",
-    "TCA1_CMP1",
-    "TCA1_CMP2",
-    "ZCD1",
-    "USART3_RXC",
-    "USART3_DRE",
-    "USART3_TXC",
-    "USART4_RXC",
-    "USART4_DRE",
-    "USART4_TXC",
-    "PORTG",
-    "ZCD2",
-    "TCB4",
-    "USART5_RXC",
-    "USART5_DRE",
-    "USART5_TXC",
-]
+_VECTORS = """
+    RESET NMI BOD CLKCTRL MVIO RTC_CNT RTC_PIT CCL PORTA TCA0_OVF TCA0_HUNF TCA0_CMP0 TCA0_CMP1 TCA0_CMP2 TCB0 TCB1
+    TCD0_OVF TCD0_TRIG TWI0_TWIS TWI0_TWIM SPI0 USART0_RXC USART0_DRE USART0_TXC PORTD AC0 ADC0_RESRDY ADC0_WCMP ZCD0
+    AC1 PORTC TCB2 USART1_RXC USART1_DRE USART1_TXC PORTF NVMCTRL_EE SPI1 USART2_RXC USART2_DRE USART2_TXC AC2
+    TWI1_TWIS TWI1_TWIM TCB3 PORTB PORTE TCA1_OVF TCA1_HUNF TCA1_CMP0 TCA1_CMP1 TCA1_CMP2 ZCD1 USART3_RXC USART3_DRE
+    USART3_TXC USART4_RXC USART4_DRE USART4_TXC PORTG ZCD2 TCB4 USART5_RXC USART5_DRE USART5_TXC
+"""
 _TWI_PINS = {0: ["PC3", "PC2", "", ""], 1: ["PF3", "PF2", "", ""]}
 
 _RAMPZ = 0x3B
@@ -221,7 +161,7 @@ def _description(part: str) -> dict[str, Any]:
         "pins": [f"P{port}{pin}" for port, pins in _PINS[part].items() for pin in range(pins)],
         "interrupts": {
             "vector_size": 4,
-            "vectors": _VECTORS,
+            "vectors": _VECTORS.split(),
             "sleep_mask": {mode: [0xFF] * 9 for mode in ("Idle", "Standby", "PowerDown")},
         },
         "peripherals": peripherals,
