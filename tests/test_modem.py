@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
-from cellular_board import CellularBoard
+from cellular_board import CELLULAR, MINI, CellularBoard
 from serial_peer import MemoryPort
 
 from iotprovision.chips.modem_memory import (
@@ -25,8 +26,8 @@ PEM = b"-----BEGIN CERTIFICATE-----\n" + b"QUJD" * 16 + b"\nREVG\n-----END CERTI
 class Bench:
     """The link to a modelled board, and what the host sent."""
 
-    def __init__(self, shape: Callable[[bytes], bytes] = lambda answer: answer) -> None:
-        self.board = CellularBoard()
+    def __init__(self, shape: Callable[[bytes], bytes] = lambda answer: answer, kind: str = MINI) -> None:
+        self.board = CellularBoard(kind)
         self.board.start()
         self.port = MemoryPort(lambda sent: shape(self.board.ask(sent)))
         self.link = ProvisioningLink(self.port.line(), owned_slots=(8,))
@@ -59,6 +60,35 @@ def test_twice() -> None:
     for _ in range(2):
         with modem(bench.link) as opened:
             assert opened.version()
+
+
+def test_a_firmware_that_answers_no_ping_as_it_should() -> None:
+    """That of the AVR-IoT Cellular answers each with the same bytes of its program; it echoes what it is sent."""
+    bench = Bench(kind=CELLULAR)
+    answers = {bench.board.ask(b"MC+PING=%s\r\n" % token) for token in (b"1", b"ABCDEF", b"0" * 100)}
+    assert len(answers) == 1 and answers.pop().startswith(b"\r\nMC+PONG=")
+    for _ in range(2):
+        with modem(bench.link) as opened:
+            opened.write_certificates(18, PEM)
+        assert len(bench.link.secure_element_serial()) == 9
+    assert b"".join(bench.port.sent).count(b"MC+PING=") == 1, "once is enough to know"
+    assert not bench.link.needs_target_reset
+
+
+def test_an_echo_that_is_broken_off() -> None:
+    """The firmware then waits for the rest of a blob: only a reset of the target helps."""
+    bench = Bench(kind=CELLULAR)
+    bench.port.answer = lambda sent: bench.board.ask(sent[:4] if re.fullmatch(rb"[0-9A-F]{8}\r\n", sent) else sent)
+    with pytest.raises(SerialLinkError, match="test the link"):
+        bench.link.synchronise()
+    assert bench.link.needs_target_reset
+
+
+def test_an_echo_of_something_else() -> None:
+    bench = Bench(lambda answer: re.sub(rb"^\r\n[0-9A-F]{8}\r\n", b"\r\n00000000\r\n", answer), kind=CELLULAR)
+    with pytest.raises(SerialLinkError, match="does not answer"):
+        bench.link.synchronise()
+    assert not bench.link.needs_target_reset
 
 
 @pytest.mark.parametrize("problem", [ValueError, KeyboardInterrupt, SerialLinkError])
