@@ -319,7 +319,7 @@ def test_a_kit_that_was_left_in_bridge_mode(provisioned: Path, arguments: tuple[
         with TargetProgrammer(kits.kits[0].serial_number, "avr128db48") as programmer:
             programmer.program(hex_image("avr-iot-cellular-mini-provisioning"))
         with open_port(kits.kits[0].uart, BAUD_RATE) as line:
-            ProvisioningLink(line).wait_ready()
+            ProvisioningLink(line).synchronise()
             line.write(b"MC+BRIDGEMODE\r")
             assert line.read_some(5.0)
             line.write(b'AT+SQNSNVW="certificate",19,50\r')
