@@ -131,10 +131,38 @@ def test_an_error_for_an_empty_slot() -> None:
     assert Modem(port.line()).read_certificates(18) == b""
 
 
-def test_a_modem_that_refuses_the_profile() -> None:
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (Modem.write_profile, "set the security profile"),
+        (Modem.read_profile, "read the security profiles"),
+        (lambda opened: opened.write_certificates(18, PEM), "write slot 18"),
+        (Modem.version, "ask for the modem's version"),
+    ],
+)
+def test_a_firmware_of_the_modem_that_does_not_know_a_command(command: Callable[[Modem], object], words: str) -> None:
     port = MemoryPort(lambda sent: b"\r\nERROR\r\n")
-    with pytest.raises(ChipRefusedError, match="security profile"):
-        Modem(port.line()).write_profile()
+    with pytest.raises(ChipRefusedError, match=words) as caught:
+        command(Modem(port.line()))
+    assert "older firmware" in caught.value.hint
+
+
+def test_an_answer_that_comes_too_late_is_not_that_of_the_next_command() -> None:
+    bench = Bench()
+    with pytest.raises(SerialLinkError, match="no complete answer"), modem(bench.link) as opened:
+        bench.port.answer = lambda sent: b"" if sent == b"ATI\r" else bench.board.ask(sent)
+        opened.version()
+    late = [b"\r\nGM02S\r\nUE5.0.0.0\r\nLR5.0.0.0\r\n\r\nOK\r\n"]
+
+    def answer(sent: bytes) -> bytes:
+        # What the modem says while the bridge is closed, the firmware keeps until it is open again.
+        said = bench.board.ask(sent)
+        return said + late.pop() if sent == b"MC+BRIDGEMODE\r" and late else said
+
+    bench.port.answer = answer
+    with modem(bench.link) as opened:
+        assert opened.version() == (8, 0, 5, 13)
+    assert not late and bench.is_closed()
 
 
 def test_an_unsolicited_line_inside_a_certificate() -> None:
