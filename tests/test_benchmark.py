@@ -33,7 +33,7 @@ def test_what_is_above_its_limit_is_told() -> None:
 
 
 def test_the_floor_agrees_with_a_count_by_hand(tmp_path: Path) -> None:
-    """Of the two runs over two images, 1871 and 2319 transactions, and 31 beside; for certificates of 444 and 461 bytes.
+    """The two images 1871 and 2319 transactions, all else 31; for certificates of 444 and 461 bytes.
 
     Counted on a virtual AVR-IoT WA with the vendor's tool.
     """
