@@ -192,7 +192,8 @@ class Run:
         scripts = functools.partial(self._place.cache().scripts_for, kit.mcu)
         if NEEDS_MCU & self._actions and mcu_by_name(kit.mcu).programmed_with_scripts:
             scripts()  # fetched and checked before anything is done
-        target = self._resources.enter_context(Target(kit, given_port=self._options.port, pack=scripts))
+        packed = not self._options.no_packed_reports
+        target = self._resources.enter_context(Target(kit, given_port=self._options.port, pack=scripts, packed=packed))
         return KitWork(
             kit=kit,
             target=target,
