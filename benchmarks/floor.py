@@ -46,16 +46,12 @@ class Interface:
 
     :param session: transactions to open and close one
     :param erase: transactions of a chip erase
-    :param library: the same where the vendor's library needs much more
-    :param why: it does
     """
 
     session: int
     erase: int
     write: Part
     read: Part
-    library: Interface | None = None
-    why: str = ""
 
     def image(self, image: HexImage) -> int:
         """One image, programmed and read back."""
@@ -85,15 +81,10 @@ def _by_pages(page: int, session: int, erase: int) -> Interface:
 # CMSIS-DAP: a block transfer brings 14 words. The address counts up by itself, but not from one KiB into the next.
 _BLOCK = 56
 _KIBIBYTE = Part(1024, ceil(1024 / _BLOCK) + 1)
-_ROW = 256
-# The address is set anew before each block, and at the end of a row it is asked twice whether the row is written.
-_PYMCUPROG_WITH_SWD = Interface(42, 115, Part(_ROW, 2 * ceil(_ROW / _BLOCK) + 2), Part(_ROW, 2 * ceil(_ROW / _BLOCK)))
 INTERFACES: Mapping[str, Callable[[int], Interface]] = {
     "avr8x": lambda page: _by_pages(page, 38, 2),
     "PIC24": lambda page: _by_pages(page, 56, 4),
-    "CORTEX-M0PLUS": lambda _: Interface(
-        42, 2, _KIBIBYTE, _KIBIBYTE, _PYMCUPROG_WITH_SWD, "pymcuprog sets the address anew before each 56 bytes"
-    ),
+    "CORTEX-M0PLUS": lambda _: Interface(42, 2, _KIBIBYTE, _KIBIBYTE),
 }
 
 
@@ -102,25 +93,23 @@ class Floor:
     """The least that a first run needs.
 
     :param transactions: of HID
-    :param library: of HID, with what the vendor's library adds
-    :param why: it adds them; empty where it adds none
     :param uart: bytes, both ways
     """
 
     transactions: int
-    library: int
-    why: str
     uart: int
 
     def faults(self, meters: Mapping[str, int]) -> list[str]:
         """Which figures of a run are above their limit, in words."""
-        measured, uart = meters["hid_transactions"], uart_bytes(meters)
-        faults = []
-        if measured > LIMIT * self.library:
-            faults.append(f"{measured} HID transactions, {LIMIT} times {self.library} are allowed")
-        if uart > LIMIT * self.uart:
-            faults.append(f"{uart} UART bytes, {LIMIT} times {self.uart} are allowed")
-        return faults
+        pairs = [
+            ("HID transactions", meters["hid_transactions"], self.transactions),
+            ("UART bytes", uart_bytes(meters), self.uart),
+        ]
+        return [
+            f"{measured} {unit}, {LIMIT} times {least} are allowed"
+            for unit, measured, least in pairs
+            if measured > LIMIT * least
+        ]
 
 
 def uart_bytes(meters: Mapping[str, int]) -> int:
@@ -135,13 +124,7 @@ def floor(kit: KitDescription, method: str, folder: Path, with_application: bool
     """
     images = [_image(kit, "iotprovision")] + ([_image(kit, "demo-aws")] if with_application else [])
     interface = INTERFACES[images[0].mcu.architecture](images[0].mcu.flash.page_size)
-    library = interface.library or interface
-    return Floor(
-        transactions=AROUND + sum(map(interface.image, images)),
-        library=AROUND + sum(map(library.image, images)),
-        why=interface.why,
-        uart=sum(_conversation(kit, method, folder)),
-    )
+    return Floor(AROUND + sum(map(interface.image, images)), sum(_conversation(kit, method, folder)))
 
 
 def _image(kit: KitDescription, job: str) -> HexImage:
@@ -213,13 +196,12 @@ def _cellular(folder: Path) -> Iterator[int]:
 def table(rows: Sequence[tuple[str, str, Mapping[str, int], Floor]]) -> str:
     """Kit, method, meters of the run and its floor, as a table in Markdown."""
     lines = [
-        "| kit | method | HID needed | with the library | measured | ratio | UART needed | measured | ratio |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| kit | method | HID needed | measured | ratio | UART needed | measured | ratio |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for kit, method, meters, least in rows:
         measured, uart = meters["hid_transactions"], uart_bytes(meters)
-        library = f"{least.library:,}" if least.why else ""
-        cells = [kit, method, f"{least.transactions:,}", library, f"{measured:,}"]
+        cells = [kit, method, f"{least.transactions:,}", f"{measured:,}"]
         cells += [f"{measured / least.transactions:.2f}", f"{least.uart:,}", f"{uart:,}", f"{uart / least.uart:.2f}"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

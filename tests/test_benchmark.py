@@ -25,7 +25,7 @@ def test_benchmark_is_within_its_limits(command: list[str]) -> None:
 
 
 def test_what_is_above_its_limit_is_told() -> None:
-    least = Floor(transactions=1000, library=2000, why="it does", uart=8000)
+    least = Floor(transactions=2000, uart=8000)
     meters = {"hid_transactions": 2500, "uart_bytes_to_kit": 4000, "uart_bytes_from_kit": 6000}
     assert least.faults(meters) == []
     assert len(least.faults({**meters, "hid_transactions": 2501})) == 1
