@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from firmware_images import hex_image, image_path
+from floor import floor
 from kit_contents import slot_locked
 from kits_table import Cell, KitsTable
 from running import Outcome, kit_folder, meters, run_tool, snapshot
@@ -192,6 +193,8 @@ def done(board: Board, column: str, result: Result) -> str:
 def connected(board: Board, method: str, result: Result) -> str:
     """The board connects with what its chips hold; the same command then writes nothing."""
     assert result.outcome is not None
+    least = floor(board.kit, method, board.folder, with_application=not result.reason)
+    assert least.faults(board.meters) == []
     connection = result.outcome.document.get("first_connection") or board.connect(method == "sandbox")
     assert connection["failure"] == ""
     point = board.key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
