@@ -91,6 +91,18 @@ class History:
         return records, bad
 
 
+def part_of(record: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A part of a record that should be a mapping; an empty one where another version wrote something else."""
+    part = record.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def changes_of(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a run changed, as far as the record says it."""
+    changed = record.get("changed")
+    return [entry for entry in changed if isinstance(entry, dict)] if isinstance(changed, list) else []
+
+
 def record_of(
     options: Mapping[str, Any],
     steps: Sequence[Record],

@@ -113,16 +113,19 @@ class Reporter:
             table.add_row(Text(record.title), found, Text(record.done), Text(record.proof))
         self._show(table)
 
+    def text(self, text: str) -> None:
+        """A part of the result in words; for a script it is in the document already."""
+        if not self._as_json:
+            self._write_out(f"{text}\n")
+
     def rows(self, headings: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
         """The result of a command that lists things; for a script it is in the document already.
 
         :param title: a line above the table
         """
-        if self._as_json:
-            return
         if title:
-            self._write_out(f"{title}\n")
-        if not rows:
+            self.text(title)
+        if self._as_json or not rows:
             return
         table = _table(*headings)
         for row in rows:

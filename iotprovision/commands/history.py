@@ -62,22 +62,18 @@ def perform(options: argparse.Namespace, place: Workplace, reporter: Reporter) -
 
 
 def _row(record: dict[str, Any]) -> tuple[str, ...]:
-    kit = _mapping(record, "kit")
-    changed = record.get("changed")
-    names = [str(entry.get("step", "")) for entry in changed if isinstance(entry, dict)] if changed else []
+    from iotprovision.history import changes_of, part_of
+
     return (
         str(record["time"])[:19].replace("T", " "),
-        f"{kit.get('name', '')} {_serial_number(record)}".strip(),
+        f"{part_of(record, 'kit').get('name', '')} {_serial_number(record)}".strip(),
         str(record.get("run", "")),
         str(record.get("result", "")).replace("_", " "),
-        "; ".join(names) or "nothing",
+        "; ".join(str(entry.get("step", "")) for entry in changes_of(record)) or "nothing",
     )
 
 
 def _serial_number(record: dict[str, Any]) -> str:
-    return str(_mapping(record, "kit").get("serial_number", ""))
+    from iotprovision.history import part_of
 
-
-def _mapping(record: dict[str, Any], key: str) -> dict[str, Any]:
-    value = record.get(key)
-    return value if isinstance(value, dict) else {}
+    return str(part_of(record, "kit").get("serial_number", ""))

@@ -11,6 +11,7 @@ from cryptography import x509
 
 from iotprovision.actions.names import AZURE_DEVICE_ID_FILE, kept_chip_serial_number
 from iotprovision.errors import ProvisioningError
+from iotprovision.history import changes_of, part_of
 from iotprovision.inspection.looks import Look, different, missing, seen, unknown
 from iotprovision.kit.detection import FoundKit
 from iotprovision.kit.link_registers import read_page_link
@@ -132,9 +133,9 @@ def _device(
 def _application(kit: FoundKit, past: Sequence[Mapping[str, Any]]) -> list[Look]:
     """The last program that this tool put into the MCU. Others may have come after it, so it is only what was done."""
     for record in reversed(past):
-        if (record.get("kit") or {}).get("serial_number") != kit.serial_number:
+        if part_of(record, "kit").get("serial_number") != kit.serial_number:
             continue
-        for entry in record.get("changed") or ():
+        for entry in changes_of(record):
             if entry.get("step") == APPLICATION_STEP:
                 return [seen("Application", f"{entry.get('done')} on {str(record.get('time'))[:10]}; not read now")]
     return []
