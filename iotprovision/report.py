@@ -51,8 +51,8 @@ class Reporter:
         self._shown_at = 0.0
         self._kit = ""
         self._written = True
-        self.records: list[Record] = []
-        """Of the steps that ended well, in their order."""
+        self.records: list[tuple[str, Record]] = []
+        """Of the steps that ended well, in their order, each with the serial number of the kit it was about."""
 
     def for_kit(self, serial_number: str) -> None:
         """From here on, every event is about this kit."""
@@ -90,7 +90,7 @@ class Reporter:
 
     def step_ends(self, record: Record) -> None:
         self._close_bar()
-        self.records.append(record)
+        self.records.append((self._kit, record))
         log.info(
             "%sstep ends: %s; found: %s; done: %s; proof: %s",
             self._prefix(),

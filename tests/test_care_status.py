@@ -153,6 +153,8 @@ def test_deep_reads_the_chips_and_puts_the_users_application_back(home: Path) ->
     record = json.loads((home / "simulator" / "history.jsonl").read_text().splitlines()[-1])
     assert (record["command"], record["exit_code"]) == ("status", 0)
     assert record["chip"] == {"serial_number": serial_number}
+    assert {entry["kit"] for entry in record["changed"]} == {kit["serial_number"]}
+    assert look(kit, "Application")["found"] == "one that is in no file"
     assert "Application put back" in [entry["step"] for entry in record["changed"]]
     assert any("every byte equal" in entry["proof"] for entry in record["proofs"])
 

@@ -13,7 +13,7 @@ from cryptography import x509
 from iotprovision.errors import ExitCode, KitNotFoundError, ProvisioningError, UsageError
 from iotprovision.findings import State
 from iotprovision.inspection.connected import Unreachable, connected_kits
-from iotprovision.inspection.kit_status import KitStatus, kit_status
+from iotprovision.inspection.kit_status import APPLICATION, KitStatus, kit_status
 from iotprovision.inspection.looks import Look, unknown
 from iotprovision.kit.detection import FoundKit
 from iotprovision.pki.authority import SIGNER_CERTIFICATE
@@ -62,6 +62,7 @@ class Status:
                 looks.append(contents)
                 contents = None
             elif contents:
+                looks = [look for look in looks if look.subject != APPLICATION]  # read now, it is known
                 looks += contents.looks(signer, self._now)
             if account:
                 looks += self._in_account(account, status, contents)
