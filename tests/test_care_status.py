@@ -397,7 +397,7 @@ def test_a_kit_of_another_name_is_listed(kits: KitsOnBus, tmp_path: Path) -> Non
     finally:
         registers.restore(kits.serial, saved)
     (unknown,) = [kit for kit in outcome.document["kits"] if kit["name"] == "Coffee machine"]
-    assert unknown["obstacle"] == "unknown"
+    assert unknown["obstacle"] == "no-known-kit"
     assert unknown["serial_number"] == kits.serial
 
 
