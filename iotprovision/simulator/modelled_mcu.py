@@ -10,7 +10,7 @@ from typing import Protocol
 
 from iotprovision.firmware.mcu import without_erased_end
 from iotprovision.simulator.board import Board
-from iotprovision.simulator.bridge_firmware import BridgeFirmware
+from iotprovision.simulator.bridge_firmware import BridgeFirmware, SamBridgeFirmware
 from iotprovision.simulator.cellular_firmware import CellularProvisioningFirmware
 from iotprovision.simulator.demo_firmware import (
     DemoFirmware,
@@ -19,6 +19,7 @@ from iotprovision.simulator.demo_firmware import (
     PicGoogleDemoFirmware,
 )
 from iotprovision.simulator.ecc608 import Ecc608
+from iotprovision.simulator.harmony_demo import HarmonyDemoFirmware
 from iotprovision.simulator.icsp_part import ERASED_INSTRUCTION
 from iotprovision.simulator.provisioning_editions import CELLULAR, PIC_IOT, SAM_IOT_WG, SAM_IOT_WX
 from iotprovision.simulator.provisioning_firmware import ProvisioningFirmware
@@ -53,6 +54,9 @@ FINGERPRINTS = {
     "pic-iot-google-demo": "743b04895e17187aaf8196f7e96c422a2017067ce46b53415e1381e9d97d2588",
     "sam-iot-wg-provisioning": "cdb5a3f452e50f4ce8c243f9d17618abe3b50ba3b89af810b5b17b0796e7bbe8",
     "sam-iot-wx-provisioning": "36c95cab9accac6cc7d12659a95add2dd0c26ba09197f02b0d5a14f4129bb1ee",
+    "sam-iot-wg-azure-demo": "608e7e9b7f744113a9b6e4b12e45ebe884b134f85c6b92cf0eced773b1d6b1b5",
+    "sam-iot-wg-winc-upgrade": "ce60ae7f3e1d496d4ba938e74995756f9ede730c672437f6321b4f421e7c5c18",
+    "sam-iot-wx-winc-upgrade": "cf2c7d7f182948a14bdd67db8441a5224b8bc0d366a58457b041116908da4dec",
 }
 
 
@@ -73,6 +77,9 @@ MODELS: dict[str, Callable[[Board], Firmware]] = {
     "pic-iot-google-demo": _on_wifi_board(PicGoogleDemoFirmware),
     "sam-iot-wg-provisioning": _on_wifi_board(partial(ProvisioningFirmware, edition=SAM_IOT_WG)),
     "sam-iot-wx-provisioning": _on_wifi_board(partial(ProvisioningFirmware, edition=SAM_IOT_WX)),
+    "sam-iot-wg-azure-demo": _on_wifi_board(HarmonyDemoFirmware),
+    "sam-iot-wg-winc-upgrade": _on_wifi_board(SamBridgeFirmware),
+    "sam-iot-wx-winc-upgrade": _on_wifi_board(SamBridgeFirmware),
 }
 
 
