@@ -46,6 +46,11 @@ class KitDescription:
     other_names: Sequence[str] = ()
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """All values that its KITNAME register may have."""
+        return (self.name, *self.other_names)
+
+    @property
     def has_wifi(self) -> bool:
         """Whether it connects over Wi-Fi; otherwise over a cellular network."""
         return self.modem == WINC1510
@@ -67,7 +72,7 @@ def kits() -> tuple[KitDescription, ...]:
 
 def kit_of(name: str) -> KitDescription | None:
     """The kit with that KITNAME, None for one that is not in the catalogue; letter case does not matter."""
-    return next((kit for kit in kits() if kit.name.lower() == name.lower()), None)
+    return next((kit for kit in kits() if name.lower() in map(str.lower, kit.names)), None)
 
 
 def kit_by_name(name: str) -> KitDescription:
@@ -76,7 +81,7 @@ def kit_by_name(name: str) -> KitDescription:
     :raises UsageError: it is not in the catalogue
     """
     for kit in kits():
-        if _plain(kit.name) == _plain(name):
+        if _plain(name) in map(_plain, kit.names):
             return kit
     raise UsageError(f"There is no kit named '{name}'", f"Known are: {_known()}.")
 
@@ -99,7 +104,7 @@ def no_known_kit(name: str, serial_number: str) -> KitNotFoundError:
 
 
 def _known() -> str:
-    return ", ".join(kit.name for kit in kits())
+    return ", ".join(name for kit in kits() for name in kit.names)
 
 
 def _plain(name: str) -> str:
