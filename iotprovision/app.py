@@ -121,9 +121,9 @@ class Run:
 
     def _find_kit(self) -> FoundKit:
         serial_number = self._place.serial_suffix
-        if DEBUGGER_UPGRADE in self._actions and not self._options.dry_run and needs_finishing(serial_number):
+        if DEBUGGER_UPGRADE in self._actions and not self._options.dry_run and needs_finishing():
             self._finish_debugger_upgrade()
-        kit = find_kit(serial_number, self._options.port)
+        kit = find_kit(serial_number, self._options.port, notice=self._reporter.notice)
         self._reporter.for_kit(kit.serial_number)
         self._reporter.notice(
             f"Found {kit.name}, serial number {kit.serial_number}, {kit.mcu}, debugger {kit.debugger_version}, "

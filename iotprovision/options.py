@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 ACTIONS = ("all", "dbgupgrade", "certs", "wincupgrade", "provision", "links", "application", "none")
 NEWER_ACTIONS = {"account": "certs", "debuggerupgrade": "dbgupgrade"}
 COMMANDS = {
+    "status": "the kits that are connected, and what each is provisioned for",
+    "doctor": "why a kit or an account cannot be used, and what to do about it; changes nothing",
     "history": "what earlier runs did",
 }
 """What is no action: each stands alone, and has options of its own in a module of ``commands/``."""

@@ -23,7 +23,7 @@ from iotprovision.steps import Rules, run
 from iotprovision.store import Store
 
 pytest.importorskip("yasimavr", reason="the emulator extra is not installed: pip install '.[emulator]'")
-from iotprovision.simulator.avr_simulation import AvrSimulation
+from iotprovision.simulator.avr_iot_simulation import AvrIotSimulation
 
 pytestmark = pytest.mark.emulated
 
@@ -36,7 +36,7 @@ def bridge_board() -> Board:
 
 def pair() -> tuple[RealBridge, ModelledBridge]:
     board = bridge_board()
-    return RealBridge(board, AvrSimulation(board)), ModelledBridge(bridge_board())
+    return RealBridge(board, AvrIotSimulation(board)), ModelledBridge(bridge_board())
 
 
 @pytest.mark.parametrize("seed", range(4))
