@@ -27,7 +27,6 @@ class KitDescription:
     :param leds: the provisioning firmware's name for each LED
     :param links: CLICK_ME_TYPE for each cloud
     :param redirect: REDIRECT register, the kit's number on the vendor's web pages
-    :param factory_link: the cloud that the kit's page leads to when it leaves the factory
     :param left_out: actions that cannot be done on it, and why
     """
 
@@ -40,7 +39,6 @@ class KitDescription:
     leds: Mapping[str, str]
     links: Mapping[str, int]
     redirect: str
-    factory_link: str
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
