@@ -222,7 +222,8 @@ class Run:
         if not self._options.dry_run:
             self._resources.enter_context(self._store.for_kit(kit.serial_number).lock())
         scripts = functools.partial(self._place.cache().scripts_for, kit.mcu)
-        target = Target(kit, given_port=self._options.port, pack=scripts)
+        packed = not self._options.no_packed_reports
+        target = Target(kit, given_port=self._options.port, pack=scripts, packed=packed)
         if not (kit.name_given or NEEDS_MCU & self._actions):
             return self._resources.enter_context(target)
         if kit.name_given and LINKS in self._actions:
@@ -261,10 +262,12 @@ class Run:
         job = f"demo-{cloud}"
         if file is None and job not in load_index().jobs_of(kit.name):
             others = " ".join(action for action in self._options.actions if action != "application")
+            method = f"-m {self._options.provision_method} " if cloud == "aws" else ""
             raise UsageError(
                 f"The vendor made no {CLOUD_NAMES[cloud]} demo application for {kit.name}",
                 "Nothing was changed. All but the action application can be done.",
-                (f"iotprovision -c {cloud} {others}\n" if others else "") + "or give an application with -app FILE",
+                (f"iotprovision -c {cloud} {method}{others}\n" if others else "")
+                + "or give an application with -app FILE",
             )
         return self._place.firmware(kit, job, file)
 

@@ -1,4 +1,4 @@
-"""The main jobs on simulated PIC-IoT kits: what kit, store and account hold afterwards."""
+"""The main jobs on simulated PIC-IoT kits, beside what tests/test_kits_page.py runs on every kit."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import serial
 import yaml
-from kit_contents import read_client_store, slot_locked
-from running import Outcome, kit_folder, meters, run_tool, snapshot
+from kit_contents import read_client_store
+from running import Outcome, kit_folder, meters, run_tool
 from simulated import kits_on_the_bus
 
 from iotprovision.errors import ExitCode
@@ -25,35 +25,6 @@ def run(home: Path, kit: str, *arguments: str) -> Outcome:
 def step(outcome: Outcome, title: str) -> dict[str, Any]:
     (found,) = [step for step in outcome.document["steps"] if step["title"] == title]
     return dict(found)
-
-
-def secure_element(home: Path, kit: str) -> Any:
-    return yaml.safe_load((kit_folder(home, kit) / "ecc608.yaml").read_text(encoding="utf-8"))
-
-
-@pytest.mark.parametrize(("kit", "method"), [(WG, "jitr"), (WA, "mar"), (WG, "sandbox"), (WA, "sandbox")])
-def test_a_kit_becomes_a_device_and_connects(tmp_path: Path, kit: str, method: str) -> None:
-    first = run(tmp_path, kit, "-c", "aws", "-m", method)
-    assert first.code == 0, first.err
-    assert first.document["kit"]["name"] == {WG: "PIC-IoT WG", WA: "PIC-IoT WA"}[kit]
-    assert first.document["kit"]["mcu"] == "PIC24FJ128GA705"
-    assert "pic-iot-provisioning 0.4.7" in step(first, "Provisioning firmware")["done"]
-    assert "pic-iot-aws-demo 4.1.3" in step(first, "Application")["done"]
-    assert "accepted as" in step(first, "First connection")["done"]
-
-    winc = (kit_folder(tmp_path, kit) / "winc.bin").read_bytes()
-    assert read_client_store(winc)
-    element = secure_element(tmp_path, kit)
-    assert all(slot_locked(element, slot) for slot in (10, 11, 12))
-    assert not slot_locked(element, 0), "the PIC's firmware leaves slot 0 as it is"
-
-    before, chips = meters(tmp_path, kit), snapshot(kit_folder(tmp_path, kit))
-    second = run(tmp_path, kit, "-c", "aws", "-m", method)
-    assert second.code == 0, second.err
-    after = meters(tmp_path, kit)
-    assert [after[name] - before[name] for name in WRITES] == [0] * len(WRITES)
-    assert snapshot(kit_folder(tmp_path, kit)) == chips
-    assert "can be had again" in step(second, "Application that the kit held")["found"]
 
 
 def test_a_dry_run_programs_nothing(tmp_path: Path) -> None:
@@ -105,7 +76,9 @@ def test_azure_from_one_end_to_the_other(tmp_path: Path) -> None:
     assert outcome.code == 0, outcome.err
     assert "pic-iot-azure-demo 1.1.1" in step(outcome, "Application")["done"]
     assert "sent 'home'" in step(outcome, "Wi-Fi network")["done"]
-    slot = bytes.fromhex(secure_element(tmp_path, WG)["slots"][8])
+    slot = bytes.fromhex(
+        yaml.safe_load((kit_folder(tmp_path, WG) / "ecc608.yaml").read_text(encoding="utf-8"))["slots"][8]
+    )
     assert slot[:12] == b"0ne001A2B3C\0"
     assert read_client_store((kit_folder(tmp_path, WG) / "winc.bin").read_bytes())
     with kits_on_the_bus(tmp_path / "simulator", WG) as kits:
@@ -126,7 +99,9 @@ def test_azure_from_one_end_to_the_other(tmp_path: Path) -> None:
     # The next run finds the scope that somebody typed, and writes what it was told.
     outcome = run(tmp_path, WG, "-c", "azure", "provision", *job[2:4])
     assert outcome.code == 0, outcome.err
-    slot = bytes.fromhex(secure_element(tmp_path, WG)["slots"][8])
+    slot = bytes.fromhex(
+        yaml.safe_load((kit_folder(tmp_path, WG) / "ecc608.yaml").read_text(encoding="utf-8"))["slots"][8]
+    )
     assert slot[:12] == b"0ne001A2B3C\0"
 
 

@@ -26,7 +26,7 @@ class KitDescription:
     :param console: the family of commands its demo applications take
     :param leds: the provisioning firmware's name for each LED
     :param links: CLICK_ME_TYPE for each cloud
-    :param redirect: REDIRECT register, the kit's number on the vendor's web pages
+    :param redirect: REDIRECT register, the kit's number on the vendor's web pages; empty where unknown
     :param left_out: actions that cannot be done on it, and why
     """
 
@@ -38,7 +38,7 @@ class KitDescription:
     console: str
     leds: Mapping[str, str]
     links: Mapping[str, int]
-    redirect: str
+    redirect: str = ""
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
