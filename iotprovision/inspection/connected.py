@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from iotprovision.errors import KitNotFoundError, ProvisioningError
-from iotprovision.kit.boot_mode import BOOT_MODE_WHY, FINISH_HINT, kits_seen_in_boot_mode
-from iotprovision.kit.catalog import kit_by_name
-from iotprovision.kit.debugger import list_debuggers, not_openable
-from iotprovision.kit.detection import FoundKit, serial_port
-from iotprovision.kit.identity import identify
+from iotprovision.errors import ProvisioningError
+from iotprovision.kit.detection import FoundKit, Obstacle, detect_kits
 
 
 @dataclass(frozen=True)
@@ -32,27 +28,14 @@ class Unreachable:
 NO_ACCESS, UNKNOWN, BOOT_MODE = "no-access", "unknown", "boot-mode"
 
 
+_WORDS = {Obstacle.NO_ACCESS: NO_ACCESS, Obstacle.BOOT_MODE: BOOT_MODE}
+
+
 def connected_kits() -> tuple[list[FoundKit], list[Unreachable]]:
     """The kits that can be used, and what else is there."""
-    kits: list[FoundKit] = []
-    others: list[Unreachable] = []
-    for entry in list_debuggers():
-        number = entry["serial_number"]
-        if not number:
-            others.append(Unreachable("", NO_ACCESS, not_openable("")))
-            continue
-        port = serial_port(number)
-        try:
-            identity = identify(number)
-        except ProvisioningError as error:
-            others.append(Unreachable(number, NO_ACCESS, error, port))
-            continue
-        try:
-            kit = kit_by_name(identity.kit_name)
-        except KitNotFoundError as error:
-            others.append(Unreachable(number, UNKNOWN, error, port, identity.kit_name))
-            continue
-        kits.append(FoundKit(number, kit, identity.mcu, identity.debugger_version, port))
-    for _ in range(kits_seen_in_boot_mode()):
-        others.append(Unreachable("", BOOT_MODE, KitNotFoundError("A kit is in boot mode", BOOT_MODE_WHY, FINISH_HINT)))
-    return kits, others
+    connected = detect_kits()
+    others = [
+        Unreachable(device.serial_number, _WORDS.get(device.obstacle, UNKNOWN), device.reason, device.port, device.name)
+        for device in connected.unreachable
+    ]
+    return list(connected.kits), others
