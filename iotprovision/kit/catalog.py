@@ -27,7 +27,6 @@ class KitDescription:
     :param leds: the provisioning firmware's name for each LED
     :param links: CLICK_ME_TYPE for each cloud
     :param redirect: REDIRECT register, the kit's number on the vendor's web pages; empty where unknown
-    :param factory_link: the cloud that the kit's page leads to when it leaves the factory; empty where unknown
     :param left_out: actions that cannot be done on it, and why
     :param other_names: other values that its KITNAME register may have
     """
@@ -41,7 +40,6 @@ class KitDescription:
     leds: Mapping[str, str]
     links: Mapping[str, int]
     redirect: str = ""
-    factory_link: str = ""
     left_out: Mapping[str, str] = field(default_factory=dict)
     other_names: Sequence[str] = ()
 
