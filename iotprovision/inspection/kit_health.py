@@ -54,13 +54,13 @@ def check_kits(suffix: str, given_port: str | None) -> Iterator[Diagnosis]:
 
 
 def _other(other: UnreachableKit) -> Diagnosis:
-    if other.obstacle is Obstacle.BOOT_MODE:
+    if other.obstacle == Obstacle.BOOT_MODE:
         cure = "" if is_openable() else f"\nit cannot be opened: {RULE_CURE}"
         return problem("boot-mode", f"{other.reason.what}: {other.reason.why}", other.reason.hint + cure)
-    if other.obstacle in (Obstacle.NO_KNOWN_KIT, Obstacle.BLANK, Obstacle.OTHER_MCU):
+    if other.obstacle == Obstacle.SAME_NUMBER:
+        return from_error("kit-access", other.reason)
+    if other.obstacle != Obstacle.NO_ACCESS:
         return from_error("kit-unknown", other.reason)
-    if other.obstacle is not Obstacle.NO_ACCESS:
-        return from_error("kit-access", other.reason, "unplug the others")
     number = other.serial_number or "a kit whose serial number cannot be read"
     why = " ".join(other.reason.why.splitlines())
     return problem(
