@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from iotprovision import backups
 from iotprovision.errors import StoreError, UsageError
 from iotprovision.findings import Finding, State
 from iotprovision.kit import registers
@@ -15,6 +16,7 @@ from iotprovision.steps import CannotKnowError, Progress, Step
 from iotprovision.store import Store
 
 ACTION = "links"
+KIND = "board-config"
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,11 @@ class LinksOnDrive(Step):
         return Finding(State.DIFFERENT, found, expected)
 
     def apply(self, progress: Progress) -> str:
-        name = f"board-config-{self._clock():%Y%m%dT%H%M%S%f}.bin"
+        name = backups.file_name(KIND, self._clock(), "bin")
         written = registers.write(
-            self._kit.serial_number, self._wanted().registers, keep=lambda block: self._files.write(name, block)
+            self._kit.serial_number,
+            self._wanted().registers,
+            keep=lambda block: backups.save(self._files, name, block, ACTION),
         )
         self.changed = True
         return f"saved the old ones as {name}, wrote {', '.join(written.changed)}"

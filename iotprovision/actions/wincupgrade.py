@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cached_property
 
+from iotprovision import backups
 from iotprovision.actions.flash import ImageInFlash
 from iotprovision.chips.winc_flash import ERASED, PAGE, SECTOR, SIZE
 from iotprovision.chips.winc_image import (
@@ -178,8 +179,8 @@ class WifiModuleFirmware(Step):
         image = bytearray([ERASED]) * SIZE
         for address, found in self._content.items():
             image[address : address + SECTOR] = found
-        name = f"winc-firmware-{self._clock():%Y%m%dT%H%M%S%f}.bin"
-        self._files.write(name, bytes(image))
+        name = backups.file_name("winc-firmware", self._clock(), "bin")
+        backups.save(self._files, name, bytes(image), ACTION)
         return f"saved the old one as {name}, "
 
     def _erase(self, address: int) -> None:
