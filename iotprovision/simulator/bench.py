@@ -31,20 +31,25 @@ class SimulatedBench:
     :param kit_name: one of the simulated kits
     :param profile: name of the AWS profile; it exists in the local cloud whatever it is
     :param sandbox: whether the board is to connect to the vendor's account instead of the user's own
+    :param needs_cloud: whether the cloud is started; without it only the kit is there
     :raises UsageError: there is no such kit
     """
 
-    def __init__(self, folder: Path, kit_name: str, profile: str, sandbox: bool = False) -> None:
+    def __init__(
+        self, folder: Path, kit_name: str, profile: str, sandbox: bool = False, needs_cloud: bool = True
+    ) -> None:
         self._folder = folder
         self._kit_name = SimulatedKitName.parse(kit_name)
         self._sandbox = SandboxAccount(folder, not self._kit_name.kind.has_modem) if sandbox else None
         self._cloud = self._sandbox.cloud if self._sandbox else LocalCloud(folder / "cloud", profile)
+        self._needs_cloud = needs_cloud
         self._resources = contextlib.ExitStack()
 
     def __enter__(self) -> SimulatedBench:
         with contextlib.ExitStack() as resources:
             # The cloud first: only one run can have it, so that no kit of a run which is just ending is used.
-            resources.enter_context(self._cloud)
+            if self._needs_cloud:
+                resources.enter_context(self._cloud)
             if not self._is_served():
                 resources.enter_context(start_kits([self._kit_name], self._folder))
             resources.enter_context(attached(self._folder))
