@@ -7,7 +7,6 @@ import contextlib
 import functools
 import secrets
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from iotprovision.chips.id_scope import IdScope
 from iotprovision.chips.winc_image import WincImage
 from iotprovision.cloud.aws.account import Account
 from iotprovision.environment import Environment
-from iotprovision.errors import ExitCode, ProvisioningError, UsageError
+from iotprovision.errors import ExitCode, UsageError
 from iotprovision.firmware.debugger_archive import DebuggerArchive
 from iotprovision.firmware.index import load_index
 from iotprovision.firmware.mcu import mcu_by_name
@@ -27,6 +26,7 @@ from iotprovision.kit.boot_mode import needs_finishing
 from iotprovision.kit.debugger_upgrade import finish_upgrade
 from iotprovision.kit.detection import FoundKit, find_kit
 from iotprovision.kit.target import Target
+from iotprovision.kit_run import now, put_application_back, tell_kit
 from iotprovision.passphrases import Passphrases
 from iotprovision.pki.authority import Authority
 from iotprovision.pki.names import Names
@@ -124,21 +124,7 @@ class Run:
         if DEBUGGER_UPGRADE in self._actions and not self._options.dry_run and needs_finishing(serial_number):
             self._finish_debugger_upgrade()
         kit = find_kit(serial_number, self._options.port)
-        self._reporter.for_kit(kit.serial_number)
-        self._reporter.notice(
-            f"Found {kit.name}, serial number {kit.serial_number}, {kit.mcu}, debugger {kit.debugger_version}, "
-            f"serial port {kit.port or 'none'}"
-        )
-        self._reporter.add(
-            "kit",
-            {
-                "name": kit.name,
-                "serial_number": kit.serial_number,
-                "mcu": kit.mcu,
-                "debugger_version": kit.debugger_version,
-                "port": kit.port,
-            },
-        )
+        tell_kit(kit, self._reporter)
         return kit
 
     def _finish_debugger_upgrade(self) -> None:
@@ -292,13 +278,8 @@ class Run:
         step = plan.put_back(records)
         if step is None or self._options.dry_run:
             return
-        try:
-            for _ in run([step], Rules(), self._reporter):
-                pass  # the reporter has said it
-        except ProvisioningError as error:
-            self._reporter.warning(f"the application could not be put back: {error.what}")
-        if plan.kept and plan.kept.path:
-            self._reporter.notice(f"The application that the kit held is kept in {plan.kept.path}")
+        assert plan.kept is not None, "what is put back was kept"
+        put_application_back(step, plan.kept, self._reporter)
 
 
 def _account_data(account: Account) -> dict[str, Any]:
@@ -308,7 +289,3 @@ def _account_data(account: Account) -> dict[str, Any]:
         "reads": len(account.calls) - len(account.writes),
         "writes": [call.action for call in account.writes],
     }
-
-
-def now() -> datetime:
-    return datetime.now(timezone.utc)

@@ -15,6 +15,7 @@ ACTIONS = ("all", "dbgupgrade", "certs", "wincupgrade", "provision", "links", "a
 NEWER_ACTIONS = {"account": "certs", "debuggerupgrade": "dbgupgrade"}
 COMMANDS = {
     "history": "what earlier runs did",
+    "rootcerts": "which servers the Wi-Fi module trusts",
 }
 """What is no action: each stands alone, and has options of its own in a module of ``commands/``."""
 CLOUDS = ("google", "aws", "azure")
