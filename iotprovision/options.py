@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 ACTIONS = ("all", "dbgupgrade", "certs", "wincupgrade", "provision", "links", "application", "none")
 NEWER_ACTIONS = {"account": "certs", "debuggerupgrade": "dbgupgrade"}
 COMMANDS = {
+    "status": "the kits that are connected, and what each is provisioned for",
     "history": "what earlier runs did",
     "rootcerts": "which servers the Wi-Fi module trusts",
 }
