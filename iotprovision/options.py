@@ -15,6 +15,7 @@ ACTIONS = ("all", "dbgupgrade", "certs", "wincupgrade", "provision", "links", "a
 NEWER_ACTIONS = {"account": "certs", "debuggerupgrade": "dbgupgrade"}
 COMMANDS = {
     "status": "the kits that are connected, and what each is provisioned for",
+    "doctor": "why a kit or an account cannot be used, and what to do about it; changes nothing",
     "history": "what earlier runs did",
     "rootcerts": "which servers the Wi-Fi module trusts",
 }
