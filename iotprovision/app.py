@@ -15,7 +15,6 @@ from iotprovision.actions.identity import Chip
 from iotprovision.actions.wincupgrade import ACTION as WIFI_MODULE_UPGRADE
 from iotprovision.chips.id_scope import IdScope
 from iotprovision.chips.winc_image import WincImage
-from iotprovision.cloud.aws.account import Account
 from iotprovision.environment import Environment
 from iotprovision.errors import ExitCode, UsageError
 from iotprovision.firmware.debugger_archive import DebuggerArchive
@@ -26,7 +25,7 @@ from iotprovision.kit.boot_mode import needs_finishing
 from iotprovision.kit.debugger_upgrade import finish_upgrade
 from iotprovision.kit.detection import FoundKit, find_kit
 from iotprovision.kit.target import Target
-from iotprovision.kit_run import now, put_application_back, tell_kit
+from iotprovision.kit_run import account_data, azure_data, now, put_application_back, tell_kit
 from iotprovision.passphrases import Passphrases
 from iotprovision.pki.authority import Authority
 from iotprovision.pki.names import Names
@@ -98,7 +97,7 @@ class Run:
         work = self._kit_work(kit, network) if kit else None
         plan = Plan(method, self._actions, account, work, self._power_up if self._place.is_simulated else None)
         self._execute(plan, account, work)
-        if work and "provision" in self._actions and (outlook := method.outlook(work)):
+        if work and "provision" in self._actions and (outlook := method.outlook(account, work)):
             self._reporter.notice(outlook)
 
     # --- what the run works with
@@ -156,7 +155,9 @@ class Run:
         authority = Authority(self._store, names, self._passphrases.of_ca, now, at_hand)
         if self._options.encrypt_keys and not self._options.fca and "certs" in self._actions:
             self._passphrases.check_encryption(authority)
-        return AccountWork(self._store, authority, self._place.account, "certs" in self._actions, self._forced())
+        return AccountWork(
+            self._store, authority, self._place.account, "certs" in self._actions, self._forced(), self._place.azure()
+        )
 
     def _check_actions(self, kit: FoundKit) -> None:
         """:raises UsageError: an action cannot be done on this kit"""
@@ -258,7 +259,9 @@ class Run:
         finally:
             self._reporter.table(records, self._options.dry_run)
             if account.opened:
-                self._reporter.add("account", _account_data(account.opened))
+                self._reporter.add("account", account_data(account.opened))
+            if account.azure:
+                self._reporter.add("azure", azure_data(account.azure))
             if work:
                 self._add_kit_data(work)
 
@@ -280,12 +283,3 @@ class Run:
             return
         assert plan.kept is not None, "what is put back was kept"
         put_application_back(step, plan.kept, self._reporter)
-
-
-def _account_data(account: Account) -> dict[str, Any]:
-    return {
-        "profile": account.profile,
-        "region": account.region,
-        "reads": len(account.calls) - len(account.writes),
-        "writes": [call.action for call in account.writes],
-    }

@@ -7,11 +7,14 @@ import contextlib
 import functools
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from typing import Any
 
 from iotprovision.actions.identity import Chip
 from iotprovision.actions.kept_application import ApplicationKept, ApplicationPutBack
 from iotprovision.actions.provision import ProvisioningFirmware
 from iotprovision.chips.winc_flash import CLIENT_AREA, FlashArea
+from iotprovision.cloud.aws.account import Account
+from iotprovision.cloud.azure.enrolment import Enrolments
 from iotprovision.errors import ProvisioningError
 from iotprovision.firmware.mcu import mcu_by_name
 from iotprovision.kit.detection import FoundKit, find_kit
@@ -133,6 +136,21 @@ def put_application_back(step: Step, kept: ApplicationKept, reporter: Reporter) 
         reporter.warning(f"the application could not be put back: {error.what}")
     if kept.path:
         reporter.notice(f"The application that the kit held is kept in {kept.path}")
+
+
+def account_data(account: Account) -> dict[str, Any]:
+    """What was done in an AWS account, for the document."""
+    return {
+        "profile": account.profile,
+        "region": account.region,
+        "reads": len(account.calls) - len(account.writes),
+        "writes": [call.action for call in account.writes],
+    }
+
+
+def azure_data(azure: Enrolments) -> dict[str, Any]:
+    """What was done in an Azure service, for the document."""
+    return {"service": azure.shown, "reads": azure.reads, "writes": azure.writes}
 
 
 def now() -> datetime:

@@ -181,7 +181,7 @@ def parse(sector: bytes) -> tuple[Root, ...]:
     for number in range(count):
         try:
             digest, *fields, key_type, first, second = ENTRY.unpack_from(sector, at)
-            dates = [datetime(*fields[part : part + 6], tzinfo=timezone.utc) for part in (0, 6)]
+            dates = [datetime(*fields[part : part + 6]).replace(tzinfo=timezone.utc) for part in (0, 6)]
         except struct.error as error:
             raise _garbage(f"it counts {count} entries and is cut off in entry {number}") from error
         except ValueError as error:

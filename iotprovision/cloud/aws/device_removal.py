@@ -1,8 +1,8 @@
 """A device taken out of an account: its certificates and its thing, and nothing of any other device.
 
-What is a device's is told by its key. A certificate is the device's when its public key is the one in the secure element;
-a thing is the device's when it is called as that key. A certificate is found by its identifier, where that is known, or
-because it is attached to the thing.
+What is a device's is told by its key. A certificate is the device's when its public key is the one in the secure
+element; a thing is the device's when it is called as that key. A certificate is found by its identifier, where that is
+known, or because it is attached to the thing.
 """
 
 from __future__ import annotations
@@ -143,9 +143,7 @@ class DeviceRemoval:
     def _remove_certificate(self, certificate: RegisteredCertificate, tell: Callable[[str], None]) -> None:
         name = f"certificate {certificate.identifier[:16]}…"
         if certificate.status == _ACTIVE:
-            self._account.call(
-                "iot", "UpdateCertificate", certificateId=certificate.identifier, newStatus="INACTIVE"
-            )
+            self._account.call("iot", "UpdateCertificate", certificateId=certificate.identifier, newStatus="INACTIVE")
             tell(f"deactivated the {name}")
         for policy in certificate.policies:
             self._account.call("iot", "DetachPolicy", policyName=policy, target=certificate.arn)
