@@ -65,26 +65,27 @@ class KitRun:
     def execute(
         self,
         on_chips: Sequence[Step],
-        before: Sequence[Step] = (),
         after: Sequence[Step] = (),
         application: Step | None = None,
+        through_bridge: Sequence[Step] = (),
     ) -> None:
         """Run the steps and show them.
 
         :param on_chips: those that talk to the chips through the provisioning firmware; the program that the MCU held
             is saved before them
-        :param before: those that need no program in the MCU, and come first
-        :param after: likewise, and come when the chips are right
+        :param after: those that need no program in the MCU, and come when the chips are right
+        :param through_bridge: those that talk to the Wi-Fi module through the bridge, the bridge itself first
         :param application: what the MCU runs from then on; None for what it held
         """
         kept = ApplicationKept(
             self.target, self.kit, self._place.known_images(self.kit), self.files, now, saved_by=self._command
         )
-        steps = list(before)
-        if on_chips or application:
+        needs_mcu = on_chips or through_bridge or application
+        steps: list[Step] = []
+        if needs_mcu:
             if mcu_by_name(self.kit.mcu).programmed_with_scripts:
                 self._scripts()  # fetched and checked before anything is done
-            steps.append(kept)
+            steps += [kept, *through_bridge]
         if on_chips:
             firmware = self._place.firmware(self.kit, "iotprovision")
             self._reporter.add("firmware", {"provisioning_firmware": firmware.name})
@@ -92,7 +93,7 @@ class KitRun:
         steps += after
         if application:
             steps.append(application)
-        elif on_chips:
+        elif needs_mcu:
             steps.append(ApplicationPutBack(self.target, kept))
         records: list[Record] = []
         try:

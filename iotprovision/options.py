@@ -17,6 +17,7 @@ COMMANDS = {
     "status": "the kits that are connected, and what each is provisioned for",
     "doctor": "why a kit or an account cannot be used, and what to do about it; changes nothing",
     "history": "what earlier runs did",
+    "restore": "put back what earlier runs overwrote on a kit",
     "rootcerts": "which servers the Wi-Fi module trusts",
     "unprovision": "take a kit out of your account",
 }

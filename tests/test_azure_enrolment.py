@@ -1,4 +1,4 @@
-"""Enrolment in Azure, on a local double of its interfaces; every call is compared with the schema that Azure publishes."""
+"""Enrolment in Azure, on a local double of its interfaces; every call is compared with Azure's published schema."""
 
 from __future__ import annotations
 

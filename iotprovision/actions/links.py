@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from iotprovision import backups
 from iotprovision.errors import StoreError, UsageError
@@ -103,6 +104,13 @@ class LinksOnDrive(Step):
         return registers.LinkRegisters.for_device(code, device)
 
 
+class ChangesLinks(Protocol):
+    """A step that may change registers which the debugger reads when it starts."""
+
+    changed: bool
+    differ: bool | None
+
+
 class DebuggerRestarted(Step):
     """The debugger reads its link registers when it starts, and systems keep the old page until it comes back."""
 
@@ -111,7 +119,7 @@ class DebuggerRestarted(Step):
     proof = "the kit left USB and came back"
     would = "restart it"
 
-    def __init__(self, target: Target, links: LinksOnDrive) -> None:
+    def __init__(self, target: Target, links: ChangesLinks) -> None:
         self._target = target
         self._links = links
         self._restarted = False

@@ -129,8 +129,7 @@ class RootCertificates(Step):
         same = backups.saved_before(self._files, KIND, before, saved_by)
         if same is not None:
             return f"the old ones were saved before as {same.name}, "
-        number = max((number_of(backup) for backup in backups.find(self._files, KIND)), default=0) + 1
-        name = backups.file_name(f"{KIND}-{number:03}", self._clock(), "bin")
+        name = backups.file_name(next_kind(self._files), self._clock(), "bin")
         backups.save(self._files, name, before, saved_by)
         return f"saved the old ones as {name}, "
 
@@ -139,6 +138,11 @@ def number_of(backup: backups.Backup) -> int:
     """The number in the name of a backup of root certificates, 0 where it has none."""
     digits = backup.kind.removeprefix(f"{KIND}-")
     return int(digits) if digits.isdigit() else 0
+
+
+def next_kind(files: Store) -> str:
+    """What the next backup of root certificates is called: with the number behind the highest that there is."""
+    return f"{KIND}-{max((number_of(backup) for backup in backups.find(files, KIND)), default=0) + 1:03}"
 
 
 def backup_of_roots(files: Store, number: int | None, as_it_is: bool) -> WantedRoots:

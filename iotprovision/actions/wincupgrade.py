@@ -71,6 +71,7 @@ class WifiModuleFirmware(Step):
     :param files: where the firmware that is overwritten is saved
     :param clock: the time, with its time zone
     :param thorough: whether the first check compares everything too
+    :param newer_will_do: whether firmware that is newer than the image is left alone
     """
 
     title = "Firmware of the Wi-Fi module"
@@ -87,7 +88,9 @@ class WifiModuleFirmware(Step):
         files: Store,
         clock: Callable[[], datetime],
         thorough: bool = False,
+        newer_will_do: bool = True,
     ) -> None:
+        self._newer_will_do = newer_will_do
         self._target = target
         self._load = load
         self._files = files
@@ -116,7 +119,8 @@ class WifiModuleFirmware(Step):
         found = control_section_version(self._content[COMMIT_SECTOR])
         if found is None:
             return Finding(State.MISSING, "no firmware that it could start", wanted)
-        if found.numbers > self._image.version.numbers and self._running_version() == found.firmware:
+        newer = self._newer_will_do and found.numbers > self._image.version.numbers
+        if newer and self._running_version() == found.firmware:
             return Finding(State.IN_PLACE, f"{found.firmware}, newer than {wanted}")
         if differ:
             return Finding(State.DIFFERENT, self._described(found.firmware, differ), wanted)
