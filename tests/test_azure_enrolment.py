@@ -22,7 +22,7 @@ from iotprovision.actions.azure_enrolment import DeviceEnrolled
 from iotprovision.cloud.azure.central import CentralApplication
 from iotprovision.cloud.azure.enrolment import Enrolments
 from iotprovision.cloud.azure.provisioning_service import ProvisioningService
-from iotprovision.cloud.azure.service import Place, Service
+from iotprovision.cloud.azure.service import Place
 from iotprovision.errors import CloudDeniedError, CloudError, ExitCode, UsageError
 from iotprovision.findings import State
 from iotprovision.simulator.local_azure import LocalAzure, Request
@@ -291,9 +291,7 @@ def test_the_address_of_the_real_service() -> None:
         (ProvisioningService("my-dps"), "https://my-dps.azure-devices-provisioning.net"),
         (CentralApplication("my-app.azureiotcentral.com"), "https://my-app.azureiotcentral.com"),
     ):
-        client = service._service
-        assert isinstance(client, Service)
-        assert client._client._base_url == address
+        assert service._service.url == address
 
 
 # --- whole runs

@@ -80,7 +80,7 @@ def test_all_comes_back_and_what_was_there_is_kept(home: Path, overwritten: tupl
     assert chips(home) == before
     assert set(outcome.document["restored_from"]) == {"application", "credentials", "root-certificates", "registers"}
     assert any("locked" in text for text in outcome.document["never_comes_back"])
-    assert "Not put back: slots of the secure element that were locked" in outcome.err
+    assert "Cannot come back: locked slots of the secure element" in outcome.err
     kept = [file.read_bytes() for file in files(home, "winc-*.bin")]
     assert present["winc.bin"][0x5000:0x7000] in kept
     assert present["winc.bin"][0x4000:0x5000] in kept
@@ -160,7 +160,7 @@ def another_secure_element(home: Path) -> str:
     assert run_tool(other, "--simulate", "avr-iot-wg", "none").code == 0
     element = yaml.safe_load((kit_folder(home) / "ecc608.yaml").read_text())
     keys = yaml.safe_load((kit_folder(other, "avr-iot-wg") / "ecc608.yaml").read_text())
-    element["slots"][0] = keys["slots"][0]
+    element["private_keys"][0] = keys["private_keys"][0]
     (kit_folder(home) / "ecc608.yaml").write_text(yaml.safe_dump(element))
     return "or of another secure element"
 

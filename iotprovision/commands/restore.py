@@ -40,9 +40,9 @@ CALLED = {
     "slot-8": "slot 8 of the secure element",
 }
 NEVER_BACK = (
-    "slots of the secure element that were locked stay locked, with what they held then",
-    "the private key in slot 0 stays the same: no run writes it, and nothing can read it",
-    "a CA that was replaced is not put back: its keys are kept in the store; what the account knows stays as it is",
+    "locked slots of the secure element: they keep what they held when they were locked",
+    "keys that were made anew: a certificate for an earlier key is of no use to the kit, and is refused",
+    "what an account was told: the actions certs and provision tell it again",
 )
 DIGITS = frozenset("0123456789")
 
@@ -90,7 +90,7 @@ def perform(options: argparse.Namespace, place: Workplace, reporter: Reporter) -
 
         restore(work, place, chosen, options.force)
     for text in NEVER_BACK:
-        reporter.notice(f"Not put back: {text}")
+        reporter.notice(f"Cannot come back: {text}")
     reporter.add("never_comes_back", list(NEVER_BACK))
     return ExitCode.OK
 
@@ -153,7 +153,7 @@ def _list(options: argparse.Namespace, place: Workplace, reporter: Reporter) -> 
             data.append(
                 {
                     "kit": files.folder.name,
-                    "time": backup.time.isoformat(),
+                    "time": f"{backup.time:%Y-%m-%dT%H:%M:%S.%f}Z",
                     "part": part or None,
                     "saved_by": backup.saved_by or None,
                     "file": str(files.path(backup.name)),

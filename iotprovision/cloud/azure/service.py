@@ -75,7 +75,8 @@ class Service:
         self.reads = 0
         self._kind = kind
         self._place = place
-        self._client: PipelineClient[Any, Any] = self._open(name)
+        self.url = place.url if place else f"https://{name}.{kind.domain}"
+        self._client: PipelineClient[Any, Any] = self._open()
 
     def call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, etag: str = "", patch: bool = False
@@ -102,7 +103,9 @@ class Service:
             headers["If-Match"] = etag
         if patch:
             headers["Content-Type"] = "application/merge-patch+json"
-        request = HttpRequest(method, path, params={"api-version": self._kind.api_version}, json=body, headers=headers)
+        request = HttpRequest(
+            method, self.url + path, params={"api-version": self._kind.api_version}, json=body, headers=headers
+        )
         log.debug("Azure call %s %s", method, path)
         if method == "GET":
             self.reads += 1
@@ -129,7 +132,7 @@ class Service:
         except (AzureError, ValueError) as error:
             raise CloudError(f"The {self.shown} answered with something else than JSON", str(error)) from error
 
-    def _open(self, name: str) -> PipelineClient[Any, Any]:
+    def _open(self) -> PipelineClient[Any, Any]:
         try:
             from azure.core import PipelineClient
             from azure.core.pipeline.policies import BearerTokenCredentialPolicy, RetryPolicy, UserAgentPolicy
@@ -140,11 +143,9 @@ class Service:
                 "Devices are enrolled in Azure with the package azure-identity, which is not installed",
                 hint="pip install 'iotprovision[azure]'",
             ) from error
-        if self._place is None:
-            url = f"https://{name}.{self._kind.domain}"
-            credential: TokenCredential = DefaultAzureCredential(exclude_managed_identity_credential=True)
-        else:
-            url, credential = self._place.url, self._place.credential
+        credential: TokenCredential = (
+            self._place.credential if self._place else DefaultAzureCredential(exclude_managed_identity_credential=True)
+        )
         transport = RequestsTransport(
             connection_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, use_env_settings=self._place is None
         )
@@ -153,7 +154,7 @@ class Service:
             RetryPolicy(retry_total=RETRIES),
             BearerTokenCredentialPolicy(credential, self._kind.scope),
         ]
-        return PipelineClient(url, policies=policies, transport=transport)
+        return PipelineClient(self.url, policies=policies, transport=transport)
 
     def _refused(self, what: str, status: int, response: Any) -> CloudError | CloudDeniedError:
         said = _said(response)
