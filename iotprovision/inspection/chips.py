@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cryptography import x509
@@ -19,7 +19,7 @@ from iotprovision.chips.item_list import Item, parse
 from iotprovision.chips.winc_flash import ENDPOINT, THING_NAME
 from iotprovision.errors import ProofError, ProvisioningError
 from iotprovision.findings import Finding, State
-from iotprovision.inspection.kit_status import fault_of, thing_of
+from iotprovision.inspection.kit_status import APPLICATION, fault_of, thing_of
 from iotprovision.inspection.looks import Look, different, missing, seen
 from iotprovision.kit.detection import FoundKit
 from iotprovision.kit.target import Target
@@ -40,6 +40,7 @@ class ChipContents:
     :param device: certificate of the device; None where there is none, or nothing that can be read
     :param signer: certificate of its signer; a kit with a modem keeps none
     :param firmware: of the module that connects the kit, empty where it does not tell
+    :param application: what the MCU held, in words
     """
 
     serial_number: bytes
@@ -50,13 +51,15 @@ class ChipContents:
     thing_name: str
     endpoint: str
     firmware: str
+    application: str = ""
 
     def looks(self, signer: x509.Certificate | None, now: datetime) -> list[Look]:
         """The same, judged.
 
         :param signer: that of the store; None where there is none
         """
-        looks = [seen("Secure element", f"serial number {self.serial_number.hex().upper()}")]
+        looks = [seen(APPLICATION, self.application)] if self.application else []
+        looks += [seen("Secure element", f"serial number {self.serial_number.hex().upper()}")]
         looks += [seen("Firmware of the Wi-Fi module", self.firmware)] if self.firmware else []
         looks.append(self._device(signer, now))
         if self.signer is not None and signer is not None and self.signer != signer:
@@ -124,12 +127,13 @@ def read_chips(
     """
     reading = ChipsRead(target)
     put_back = ApplicationPutBack(target, kept)
-    is_kept = False
+    is_kept, application = False, ""
     try:
         for record in run(
             [kept, ProvisioningFirmware(target, firmware.load, firmware.name), reading], Rules(), reporter
         ):
-            is_kept = is_kept or record.title == kept.title
+            if record.title == kept.title:
+                is_kept, application = True, record.found
     except BaseException:
         if is_kept:
             _put_back(put_back, reporter)
@@ -139,7 +143,7 @@ def read_chips(
     if kept.image is None:
         reporter.notice(f"The kit {kit.serial_number} held no application; it now holds {firmware.name}")
     assert reading.contents is not None, "a step that has run has looked"
-    return reading.contents
+    return replace(reading.contents, application=application)
 
 
 def _put_back(step: Step, reporter: Reporter) -> None:

@@ -13,7 +13,7 @@ from cryptography import x509
 from iotprovision.errors import ExitCode, KitNotFoundError, ProvisioningError, UsageError
 from iotprovision.findings import State
 from iotprovision.inspection.connected import Unreachable, connected_kits
-from iotprovision.inspection.kit_status import KitStatus, kit_status
+from iotprovision.inspection.kit_status import APPLICATION, KitStatus, kit_status
 from iotprovision.inspection.looks import Look, unknown
 from iotprovision.kit.detection import FoundKit
 from iotprovision.pki.authority import SIGNER_CERTIFICATE
@@ -62,14 +62,16 @@ class Status:
                 looks.append(contents)
                 contents = None
             elif contents:
+                looks = [look for look in looks if look.subject != APPLICATION]  # read now, it is known
                 looks += contents.looks(signer, self._now)
             if account:
                 looks += self._in_account(account, status, contents)
             data.append(_shown_kit(status, looks))
             self._reporter.rows(HEADINGS, [_row(look) for look in looks], _title(kit))
+            self._reporter.text("")
         for other in others:
             data.append(_shown_other(other))
-            self._reporter.rows(("Obstacle", "What it means", "What to try"), [_cells(other)], _title_of_other(other))
+            self._reporter.text(f"{_title_of_other(other)}\n{other.reason}\n")
         self._reporter.add("kits", data)
         if account:
             self._reporter.add("in_account", [look.as_data() for look in shared])
@@ -166,10 +168,6 @@ def _title_of_other(other: Unreachable) -> str:
 
 def _row(look: Look) -> Sequence[str]:
     return (look.subject, "foreign" if look.finding.foreign else look.finding.state.value, look.shown)
-
-
-def _cells(other: Unreachable) -> Sequence[str]:
-    return (other.reason.what, other.reason.why, other.reason.hint)
 
 
 def _shown_kit(status: KitStatus, looks: Sequence[Look]) -> dict[str, Any]:
