@@ -15,6 +15,7 @@ from iotprovision.actions.restore import (
     RegistersRestored,
     SlotRestored,
 )
+from iotprovision.actions.restore_modem import ModemCertificatesRestored
 from iotprovision.actions.rootcerts import next_kind
 from iotprovision.actions.secure_element import SLOT_KIND
 from iotprovision.actions.wincupgrade import BridgeFirmware, WifiModuleFirmware
@@ -62,6 +63,10 @@ def restore(work: KitRun, place: Workplace, chosen: Mapping[str, Backup], as_the
         )
     if "slot-8" in chosen:
         on_chips.append(SlotRestored(work.target, loads["slot-8"], names["slot-8"], work.files, now, SLOT_KIND))
+    if "modem" in chosen:
+        on_chips.append(
+            ModemCertificatesRestored(work.target, work.chip, loads["modem"], names["modem"], work.files, now)
+        )
     after: list[Step] = []
     if "registers" in chosen:
         registers = RegistersRestored(work.kit, loads["registers"], names["registers"], work.files, now)

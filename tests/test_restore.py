@@ -132,6 +132,57 @@ def test_broken_off_in_the_wifi_module_it_goes_on(home: Path, overwritten: tuple
     assert chips(home) == overwritten[1]
 
 
+def test_slot_8_of_the_secure_element(tmp_path: Path) -> None:
+    job = ("--simulate", "-c", "azure", "certs", "provision", "--id-scope")
+    slot = [
+        yaml_slot(tmp_path) for scope in ("0ne00AbCd12", "0ne99999999") if run_tool(tmp_path, *job, scope).code == 0
+    ]
+    assert [content[:11] for content in slot] == [b"0ne00AbCd12", b"0ne99999999"]
+    outcome = restore(tmp_path, "--only", "slot-8")
+    assert outcome.code == 0, outcome.err
+    assert yaml_slot(tmp_path) == slot[0]
+
+
+def test_a_kit_with_a_modem_after_it_was_emptied(tmp_path: Path) -> None:
+    kit = "avr-iot-cellular-mini"
+    job = ("--simulate", kit, "-c", "aws", "-m", "mar", "certs", "provision")
+    assert run_tool(tmp_path, *job).code == 0
+
+    def held() -> tuple[Any, Any]:
+        folder = kit_folder(tmp_path, kit)
+        element = yaml.safe_load((folder / "ecc608.yaml").read_text())
+        return yaml.safe_load((folder / "modem.yaml").read_text())["memory"], element["slots"][8]
+
+    before = held()
+    emptied = run_tool(tmp_path, "unprovision", "--simulate", kit, "--yes", "--erase-credentials")
+    assert emptied.code == 0, emptied.err
+    assert held() != before
+    outcome = run_tool(tmp_path, "restore", "--simulate", kit, "--json")
+    assert outcome.code == 0, outcome.err
+    assert held() == before
+    assert set(outcome.document["restored_from"]) >= {"modem", "slot-8"}
+
+
+def yaml_slot(home: Path) -> bytes:
+    return bytes.fromhex(yaml.safe_load((kit_folder(home) / "ecc608.yaml").read_text())["slots"][8])
+
+
+def test_earlier_firmware_of_the_wifi_module(tmp_path: Path) -> None:
+    assert run_tool(tmp_path, "--simulate", "application").code == 0
+    old = bytearray(image_path("winc1500-19.7.6").read_bytes())
+    old[0x5000:0x7000] = bytes(range(256)) * 32
+    (kit_folder(tmp_path) / "winc.bin").write_bytes(old)
+    assert run_tool(tmp_path, "--simulate", "wincupgrade").code == 0
+    assert chips(tmp_path)["winc.bin"] != old
+    nothing = restore(tmp_path)
+    assert nothing.code == ExitCode.STORE, "firmware comes back only when it is named"
+    outcome = restore(tmp_path, "--only", "wifi-firmware")
+    assert outcome.code == 0, outcome.err
+    flash = chips(tmp_path)["winc.bin"]
+    # Root certificates are not firmware: they are those of the newer one now, and have a part of their own.
+    assert flash[:0x4000] + flash[0x5000:] == old[:0x4000] + old[0x5000:]
+
+
 # --- backups of no use: nothing on the kit is changed
 
 

@@ -19,6 +19,7 @@ from test_root_store import AMAZON, BEGIN, END, root
 from iotprovision.errors import ExitCode
 from iotprovision.simulator.host import start_kits
 from iotprovision.simulator.kinds import SimulatedKitName
+from iotprovision.store import Store
 
 VENDORS = image_path("winc1500-19.7.7").read_bytes()[0x4000:0x5000]
 DEMO = "avr-iot-aws-demo"
@@ -144,6 +145,23 @@ def test_dry_run(home: Path, roots: Path) -> None:
     assert outcome.code == 0, outcome.err
     assert snapshot(home) == before
     assert outcome.document["steps"][-2]["state"] == "unknown"
+
+
+def test_two_runs_on_one_kit_at_once(home: Path, roots: Path) -> None:
+    assert rootcerts(home, "--rrc", "factory").code == 0
+    (kit,) = Store(home / "simulator" / "certificates").kits()
+    with kit.lock():
+        outcome = rootcerts(home, "--irc", str(roots))
+    assert outcome.code == ExitCode.LOCKED
+    assert "Another run is using" in outcome.err
+    assert store(home) == VENDORS
+
+
+@pytest.mark.parametrize("kit", ["avr-iot-wg", "pic-iot-wa", "sam-iot-wx"])
+def test_other_kits(kit: str, tmp_path: Path) -> None:
+    outcome = run_tool(tmp_path, "rootcerts", "--simulate", kit, "--rrc", "factory", "--json")
+    assert outcome.code == 0, outcome.err
+    assert (kit_folder(tmp_path, kit) / "winc.bin").read_bytes()[0x4000:0x5000] == VENDORS
 
 
 # --- bad input: nothing on the kit is touched

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from botocore.stub import Stubber
 from certificate_chain import Signer, new_key
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -100,8 +104,10 @@ def test_all_of_the_kit_goes_and_nothing_of_another(home: Path) -> None:
     assert winc[0x5000:0x7000] in kept
     demo = hex_image("avr-iot-aws-demo").flash
     assert (kit_folder(home) / "flash.bin").read_bytes()[: len(demo)] == demo
+    assert outcome.document["account"]["writes"][-1] == "iot:DeleteThing"
     again = unprovision(home, "--yes", "--erase-credentials")
     assert again.code == 0, again.err
+    assert again.document["account"]["writes"] == []
     assert again.document["exit_code"] == 0
     assert {step["done"] for step in again.document["steps"][2:4]} == {"nothing"}
 
@@ -131,6 +137,32 @@ def test_without_a_terminal_and_without_yes_nothing_is_removed(home: Path) -> No
     assert (kit_folder(home) / "flash.bin").read_bytes()[: len(demo)] == demo, "the application is put back"
     with account_of(home) as account:
         assert len(things(account)) == len(certificates(account)) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pseudo-terminals are POSIX")
+@pytest.mark.parametrize(
+    ("answer", "code", "left"), [("n\n", ExitCode.USAGE, 1), ("\n", ExitCode.USAGE, 1), ("y\n", 0, 0)]
+)
+def test_a_person_is_asked(answer: str, code: int, left: int, home: Path) -> None:
+    controller, terminal = os.openpty()
+    os.write(controller, answer.encode())
+    try:
+        outcome = subprocess.run(
+            [sys.executable, "-m", "iotprovision", "unprovision", "--simulate"],
+            env={**os.environ, "IOTPROVISION_HOME": str(home)},
+            stdin=terminal,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(terminal)
+        os.close(controller)
+    assert outcome.returncode == code, outcome.stderr
+    assert "Remove from the account 111122223333, us-east-1: thing" in outcome.stderr
+    assert kits_certificate(home)[:16] in outcome.stderr
+    with account_of(home) as account:
+        assert len(things(account)) == len(certificates(account)) == left
 
 
 def test_a_thing_that_serves_another_too_stays_and_so_does_the_other(home: Path) -> None:
@@ -216,6 +248,32 @@ def test_broken_off_anywhere_it_says_what_was_done_and_goes_on(home: Path) -> No
                 assert "goes on from there" in error.hint
         assert len(done) == 5, "deactivated, policy, thing, certificate, thing deleted: one at each try"
         assert (things(account), certificates(account)) == (set(), set())
+
+
+def test_aws_detaches_in_its_own_time(home: Path) -> None:
+    """It answers DetachThingPrincipal at once, and for some seconds deletes neither certificate nor thing."""
+    with LocalCloud(home / "simulator" / "cloud") as cloud:
+        account = Account(endpoint_url=cloud.endpoint_url, config_file=cloud.config_file)
+        (thing,) = things(account)
+        found = DeviceRemoval(account, thing).look([kits_certificate(home)])
+        waited: list[float] = []
+        with Stubber(account.client("iot")) as aws:
+            for operation in ("update_certificate", "detach_policy", "detach_thing_principal"):
+                aws.add_response(operation, {})
+            aws.add_client_error("delete_certificate", "DeleteConflictException", "Things must be detached")
+            aws.add_response("delete_certificate", {})
+            aws.add_client_error("delete_thing", "InvalidRequestException", "Cannot delete. Thing is still attached")
+            aws.add_response("delete_thing", {})
+            DeviceRemoval(account, thing, sleep=waited.append).remove(found, detach_elsewhere=False)
+            aws.assert_no_pending_responses()
+        assert len(waited) == 2
+        with Stubber(account.client("iot")) as aws:
+            for operation in ("update_certificate", "detach_policy", "detach_thing_principal"):
+                aws.add_response(operation, {})
+            aws.add_client_error("delete_certificate", "DeleteConflictException", "Things must be detached")
+            times = iter((0.0, 31.0))
+            with pytest.raises(CloudError, match="not out of the account yet"):
+                DeviceRemoval(account, thing, clock=lambda: next(times)).remove(found, detach_elsewhere=False)
 
 
 @pytest.mark.parametrize(

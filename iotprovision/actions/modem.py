@@ -31,6 +31,8 @@ from iotprovision.store import Store
 from iotprovision.wire.modem import Modem, advice, modem
 from iotprovision.wire.provisioning import ProvisioningLink
 
+CERTIFICATES_KIND = "modem-certificates"
+
 
 class NamesInSlot(Step):
     """Thing name and endpoint as a list of items in slot 8, where applications for cellular networks look for them.
@@ -193,7 +195,7 @@ class ModemCredentials(Step):
 
     def _save(self, held: _Held) -> str:
         """Keep what is about to be overwritten. Certificates are no secrets."""
-        name = backups.file_name("modem-certificates", self._clock(), "pem")
+        name = backups.file_name(CERTIFICATES_KIND, self._clock(), "pem")
         if not held.device and not held.authorities:
             return ""
         backups.save(self._backups, name, held.device + held.authorities, ACTION)

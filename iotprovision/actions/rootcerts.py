@@ -112,7 +112,7 @@ class RootCertificates(Step):
                 link.winc_write(ROOT_STORE.address + offset, self._sector[offset : offset + PAGE])
                 progress(min(offset + PAGE, used), used)
         self._written = self._sector
-        return f"{saved}wrote {len(self._wanted.roots)} roots, {used} bytes{self._remark()}"
+        return f"{saved}wrote {len(self._wanted.roots)} roots{self._remark()}"
 
     def _remark(self) -> str:
         assert self._wanted is not None

@@ -10,7 +10,7 @@ from cryptography import x509
 
 from iotprovision import backups, interrupts
 from iotprovision.actions.identity import Chip, running_link
-from iotprovision.actions.modem import certificate_in_modem
+from iotprovision.actions.modem import CERTIFICATES_KIND, certificate_in_modem
 from iotprovision.actions.provision import CLIENT_AREA_KIND, certificate_in_wifi_module
 from iotprovision.actions.secure_element import SLOT_KIND
 from iotprovision.chips import item_list
@@ -51,9 +51,9 @@ class DeviceRemovedFromAccount(Step):
     would = "detach policy and certificate, delete certificate and thing"
 
     def __init__(
-        self, account: Callable[[], Account], target: Target, chip: Chip, files: Store, confirm: Confirm, force: bool
+        self, account: Account, target: Target, chip: Chip, files: Store, confirm: Confirm, force: bool
     ) -> None:
-        self._open = account
+        self._account = account
         self._target = target
         self._chip = chip
         self._files = files
@@ -64,7 +64,6 @@ class DeviceRemovedFromAccount(Step):
 
     def prepare(self) -> None:
         """An account that cannot be reached, or not be looked into, is found before the kit is touched."""
-        self._account = self._open()
         self._account.identity()
 
     def check(self, progress: Progress) -> Finding:
@@ -185,7 +184,7 @@ class ModemEmptied(Step):
             with interrupts.held():
                 link.write_slot(PROVISIONING_DATA_SLOT, item_list.build({}))
         if certificate:
-            saved.append(backups.file_name("modem-certificates", self._clock(), "pem"))
+            saved.append(backups.file_name(CERTIFICATES_KIND, self._clock(), "pem"))
             backups.save(self._files, saved[-1], certificate, ACTION)
             with interrupts.held(), modem(link) as opened:
                 opened.erase_certificates(DEVICE_CERTIFICATE_SLOT)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from iotprovision.store import Store
     from iotprovision.workplace import Workplace
 
-SHARED = ("serial_number", "port", "force", "dry_run")
+SHARED = ("serial_number", "port", "dry_run")
 EXAMPLES = """\
   iotprovision restore --list              which backups there are
   iotprovision restore                     put back what runs overwrote last
@@ -28,6 +28,7 @@ PARTS = {
     "wifi-firmware": "winc-firmware",
     "registers": "board-config",
     "slot-8": "ecc608-slot-8",
+    "modem": "modem-certificates",
 }
 """What can be put back, and how its backups are called."""
 ONLY_WHEN_NAMED = ("wifi-firmware",)
@@ -38,6 +39,7 @@ CALLED = {
     "wifi-firmware": "firmware of the Wi-Fi module",
     "registers": "board registers",
     "slot-8": "slot 8 of the secure element",
+    "modem": "certificates in the modem",
 }
 NEVER_BACK = (
     "locked slots of the secure element: they keep what they held when they were locked",
@@ -64,6 +66,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="DATE",
         help="the backups that were saved then, such as 2026-11-22 or 2026-11-22T14:33 (UTC); the newest of several "
         "(default: the newest that no restore saved)",
+    )
+
+    group.add_argument(
+        "-f",
+        "--force",
+        action="store_true",
+        help="take backups that the list does not know, and write also where all is as in the backup",
     )
 
 
@@ -146,15 +155,15 @@ def _list(options: argparse.Namespace, place: Workplace, reporter: Reporter) -> 
     part_of = {kind: part for part, kind in PARTS.items()}
     rows, data = [], []
     for files in kits:
-        for backup in find(files, *PARTS.values(), "modem-certificates"):
-            part = next((part for kind, part in part_of.items() if backup.kind.startswith(kind)), "")
+        for backup in find(files, *PARTS.values()):
+            part = next(part for kind, part in part_of.items() if backup.kind.startswith(kind))
             saved_by = backup.saved_by or "not in the list"
-            rows.append((files.folder.name, backup.shown_time, part or backup.kind, saved_by, backup.name))
+            rows.append((files.folder.name, backup.shown_time, part, saved_by, backup.name))
             data.append(
                 {
                     "kit": files.folder.name,
                     "time": f"{backup.time:%Y-%m-%dT%H:%M:%S.%f}Z",
-                    "part": part or None,
+                    "part": part,
                     "saved_by": backup.saved_by or None,
                     "file": str(files.path(backup.name)),
                 }

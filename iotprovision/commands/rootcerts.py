@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from iotprovision.store import Store
     from iotprovision.workplace import Workplace
 
-SHARED = ("serial_number", "port", "force", "dry_run")
+SHARED = ("serial_number", "port", "dry_run")
 EXAMPLES = """\
   iotprovision rootcerts --irc my-roots    the module trusts the roots in this folder, and no others
   iotprovision rootcerts --rrc backup      ... those that it trusted before
@@ -44,6 +44,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="backup|factory|NUMBER",
         help="put root certificates back: those that the last --irc replaced, those of the module's firmware, or those "
         "of the backup with this number",
+    )
+
+    parser.add_argument(
+        "-f",
+        "--force",
+        action="store_true",
+        help="take a backup that the list does not know, and write also where the roots are there already",
     )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+
 from iotprovision.errors import ExitCode, UsageError
 
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from iotprovision.kit_run import KitRun
     from iotprovision.report import Reporter
@@ -42,6 +45,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--yes", action="store_true", help="remove without asking")
 
+    group.add_argument(
+        "-f",
+        "--force",
+        action="store_true",
+        help="detach a certificate of the kit from other things too; remove an Azure device with another certificate",
+    )
+
 
 def writes(options: argparse.Namespace) -> bool:
     """Whether it may change anything."""
@@ -55,7 +65,11 @@ def perform(options: argparse.Namespace, place: Workplace, reporter: Reporter) -
     _check_method(options)
     place.open()
     with KitRun(options, place, reporter, "unprovision") as work:
-        work.execute(_steps(options, place, work))
+        steps, tell = _steps(options, place, work)
+        try:
+            work.execute(steps)
+        finally:
+            tell(reporter)
         if options.cloud_provider == "aws" and not options.erase_credentials and not options.dry_run:
             reporter.notice(
                 "The kit still holds its credentials. An account with just-in-time registration takes it back at its "
@@ -82,23 +96,28 @@ def _check_method(options: argparse.Namespace) -> None:
         )
 
 
-def _steps(options: argparse.Namespace, place: Workplace, work: KitRun) -> list[Step]:
+def _steps(
+    options: argparse.Namespace, place: Workplace, work: KitRun
+) -> tuple[list[Step], Callable[[Reporter], None]]:
+    """The steps, and what puts into the document what they did in the account."""
     from iotprovision.actions.azure_enrolment import EnrolmentRemoved
     from iotprovision.actions.unprovision import DeviceRemovedFromAccount, ModemEmptied, WifiModuleEmptied
-    from iotprovision.kit_run import now
+    from iotprovision.kit_run import account_data, azure_data, now
     from iotprovision.pki.device_files import DeviceFiles
 
     def confirm(question: str) -> bool:
         return place.confirmed(question, options.yes)
 
-    azure = place.azure() if options.cloud_provider == "azure" else None
-    if azure:
+    steps: list[Step]
+    if azure := place.azure() if options.cloud_provider == "azure" else None:
         files = DeviceFiles(work.files)
-        removed: Step = EnrolmentRemoved(azure, work.target, work.chip, files, confirm, options.force)
+        steps = [EnrolmentRemoved(azure, work.target, work.chip, files, confirm, options.force)]
+        key, data = "azure", functools.partial(azure_data, azure)
     else:
-        removed = DeviceRemovedFromAccount(place.account, work.target, work.chip, work.files, confirm, options.force)
-    steps = [removed]
+        account = place.account()
+        steps = [DeviceRemovedFromAccount(account, work.target, work.chip, work.files, confirm, options.force)]
+        key, data = "account", functools.partial(account_data, account)
     if options.erase_credentials:
         emptied = WifiModuleEmptied if work.kit.kit.has_wifi else ModemEmptied
         steps.append(emptied(work.target, work.files, now))
-    return steps
+    return steps, lambda reporter: reporter.add(key, data())

@@ -8,14 +8,24 @@ known, or because it is attached to the thing.
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from botocore.exceptions import ClientError
+
 from iotprovision.cloud.aws.account import Account
+from iotprovision.cloud.aws.faults import ABSENT, code
 from iotprovision.cloud.aws.jitr_lambda import thing_name
 from iotprovision.errors import CloudDeniedError, CloudError
 
 _ACTIVE = "ACTIVE"
+_STILL_ATTACHED = {"DeleteConflictException", "InvalidRequestException"}
+DETACHING = 30.0
+"""Seconds. AWS detaches a certificate from a thing in its own time, "several seconds" (API reference,
+DetachThingPrincipal), and deletes neither as long as it has not."""
+PAUSE = 1.0
+"""Seconds between two tries."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +92,17 @@ class DeviceRemoval:
     :param thing: the key identifier of the device's certificate, which is what its thing is called
     """
 
-    def __init__(self, account: Account, thing: str) -> None:
+    def __init__(
+        self,
+        account: Account,
+        thing: str,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._account = account
         self._thing = thing
+        self._clock = clock
+        self._sleep = sleep
 
     def look(self, identifiers: Iterable[str]) -> Belongings:
         """What the account has of the device; changes nothing.
@@ -130,7 +148,7 @@ class DeviceRemoval:
             for certificate in belongings.certificates:
                 self._remove_certificate(certificate, done.append)
             if belongings.removes_thing:
-                self._account.find("iot", "DeleteThing", thingName=self._thing)
+                self._delete("DeleteThing", thingName=self._thing)
                 done.append(f"deleted the thing {self._thing}")
         except (CloudError, CloudDeniedError) as error:
             raise type(error)(
@@ -151,8 +169,25 @@ class DeviceRemoval:
         for thing in certificate.things:
             self._account.call("iot", "DetachThingPrincipal", thingName=thing, principal=certificate.arn)
             tell(f"detached the {name} from the thing {thing}")
-        self._account.find("iot", "DeleteCertificate", certificateId=certificate.identifier)
+        self._delete("DeleteCertificate", certificateId=certificate.identifier)
         tell(f"deleted the {name}")
+
+    def _delete(self, operation: str, **parameters: str) -> None:
+        """Delete, and wait for AWS where it still knows of what was just detached."""
+        deadline = self._clock() + DETACHING
+        while True:
+            refusals: list[str] = []
+
+            def will_pass(error: ClientError, refusals: list[str] = refusals) -> bool:
+                if code(error) in _STILL_ATTACHED and self._clock() < deadline:
+                    refusals.append(code(error))
+                    return True
+                return code(error) in ABSENT
+
+            self._account.find("iot", operation, will_pass, **parameters)
+            if not refusals:
+                return
+            self._sleep(PAUSE)
 
     def _own_certificate(self, identifier: str) -> RegisteredCertificate | None:
         answer = self._account.find("iot", "DescribeCertificate", certificateId=identifier)

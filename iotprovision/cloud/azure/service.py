@@ -120,9 +120,7 @@ class Service:
                 raise self._refused(f"{method} {path}", status, response)
             return dict(response.json()) if response.content else {}
         except ClientAuthenticationError as error:
-            raise CloudDeniedError(
-                "There are no credentials for Azure", _first_lines(error.message), "az login"
-            ) from error
+            raise CloudDeniedError("There are no credentials for Azure", _tried(error.message), "az login") from error
         except (ServiceRequestError, ServiceResponseError) as error:
             raise CloudError(
                 f"The {self.shown} cannot be reached",
@@ -187,6 +185,12 @@ def _said(response: Any) -> str:
         content = inner if isinstance(inner, dict) else content
         return str(content.get("message") or content.get("Message") or content)
     return str(response.reason)
+
+
+def _tried(text: str) -> str:
+    """Which credentials azure-identity looked for, a line each, and what it found instead."""
+    lines = [line.strip().split(". ")[0] for line in str(text).splitlines() if line.startswith("\t")]
+    return "\n".join(lines) or _first_lines(text)
 
 
 def _first_lines(text: str) -> str:
