@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from kit_contents import read_client_store
 from running import Outcome, kit_folder, meters, run_command, run_tool, snapshot
+from simulated import kits_on_the_bus
 
 from iotprovision.cloud.aws.account import Account
 from iotprovision.errors import ExitCode
@@ -159,6 +160,28 @@ def test_deep_reads_the_chips_and_puts_the_users_application_back(home: Path) ->
     assert any("every byte equal" in entry["proof"] for entry in record["proofs"])
 
 
+@pytest.mark.parametrize("kind", ["avr-iot-cellular-mini", "pic-iot-wa", "sam-iot-wx"])
+def test_every_kind_of_kit(kind: str, tmp_path: Path) -> None:
+    with kits_on_the_bus(tmp_path / "bus", kind) as kits:
+        cost = kits.meters()["hid_transactions"]
+        outcome = run_tool(tmp_path / "home", "status", "--json")
+        assert outcome.code == 0, outcome.err
+        assert kits.meters()["hid_transactions"] - cost <= MOST_TRANSACTIONS
+        assert only_kit(outcome)["link"]
+        outcome = run_tool(tmp_path / "home", "status", "--deep", "--json")
+        assert outcome.code == 0, outcome.err
+        kit = only_kit(outcome)
+        element = yaml.safe_load((kits.folder / "ecc608.yaml").read_text())
+        config = bytes.fromhex(element["config"])
+        assert (config[0:4] + config[8:13]).hex().upper() in look(kit, "Secure element")["found"]
+        assert look(kit, "Device certificate on the kit")["state"] == "missing"
+        assert (look(kit, "Application")["found"], "held no application" in outcome.err) == ("none", True)
+        again = run_tool(tmp_path / "home", "status", "--deep", "--json")
+        assert "held no application" not in again.err
+        counted = kits.meters()
+        assert (counted["winc_page_writes"], counted["secure_element_writes"], counted["modem_writes"]) == (0, 0, 0)
+
+
 def test_deep_names_a_certificate_of_another_key(home: Path) -> None:
     files = read_client_store((kit_folder(home) / "winc.bin").read_bytes())
     signer = x509.load_pem_x509_certificate((home / "simulator/certificates/signer-ca.crt").read_bytes())
@@ -187,8 +210,6 @@ def test_deep_that_fails_puts_the_application_back(home: Path) -> None:
 @contextmanager
 def served(home: Path) -> Iterator[Any]:
     """The kit of a home in a process that stays, so that it can be given faults."""
-    from simulated import kits_on_the_bus
-
     with kits_on_the_bus(home / "simulator", "avr-iot-wa") as kits:
         yield kits.faults
 
@@ -376,7 +397,7 @@ def test_a_kit_of_another_name_is_listed(kits: KitsOnBus, tmp_path: Path) -> Non
     finally:
         registers.restore(kits.serial, saved)
     (unknown,) = [kit for kit in outcome.document["kits"] if kit["name"] == "Coffee machine"]
-    assert unknown["obstacle"] == "unknown"
+    assert unknown["obstacle"] == "no-known-kit"
     assert unknown["serial_number"] == kits.serial
 
 

@@ -26,7 +26,7 @@ from iotprovision.kit.target import Target
 from iotprovision.pki.certificates import p256_key
 from iotprovision.provisioners.work import Firmware
 from iotprovision.report import Reporter
-from iotprovision.steps import Progress, Rules, Step, run
+from iotprovision.steps import Progress, Record, Rules, Step, run
 from iotprovision.store import Store
 from iotprovision.wire.provisioning import ProvisioningLink
 
@@ -127,23 +127,21 @@ def read_chips(
     """
     reading = ChipsRead(target)
     put_back = ApplicationPutBack(target, kept)
-    is_kept, application = False, ""
+    firmware_in = ProvisioningFirmware(target, firmware.load, firmware.name)
+    records: dict[str, Record] = {}
     try:
-        for record in run(
-            [kept, ProvisioningFirmware(target, firmware.load, firmware.name), reading], Rules(), reporter
-        ):
-            if record.title == kept.title:
-                is_kept, application = True, record.found
+        for record in run([kept, firmware_in, reading], Rules(), reporter):
+            records[record.title] = record
     except BaseException:
-        if is_kept:
+        if kept.title in records:
             _put_back(put_back, reporter)
         raise
     for _ in run([put_back], Rules(), reporter):
         pass  # the reporter has said it
-    if kept.image is None:
+    if kept.image is None and records[firmware_in.title].changed:
         reporter.notice(f"The kit {kit.serial_number} held no application; it now holds {firmware.name}")
     assert reading.contents is not None, "a step that has run has looked"
-    return replace(reading.contents, application=application)
+    return replace(reading.contents, application=records[kept.title].found)
 
 
 def _put_back(step: Step, reporter: Reporter) -> None:

@@ -16,7 +16,7 @@ class Unreachable:
     """Something that has the debugger of a kit and cannot be used as one.
 
     :param serial_number: empty where the system does not tell it
-    :param obstacle: why, in one word: ``no-access``, ``unknown``, ``boot-mode``
+    :param obstacle: why, in one word: ``no-access``, ``no-known-kit``, ``boot-mode``
     :param reason: what a run on this kit would say
     :param name: what its registers call it; empty where that is not known
     """
@@ -28,7 +28,7 @@ class Unreachable:
     name: str = ""
 
 
-NO_ACCESS, UNKNOWN, BOOT_MODE = "no-access", "unknown", "boot-mode"
+NO_ACCESS, NO_KNOWN_KIT, BOOT_MODE = "no-access", "no-known-kit", "boot-mode"
 
 
 def connected_kits() -> tuple[list[FoundKit], list[Unreachable]]:
@@ -49,7 +49,7 @@ def connected_kits() -> tuple[list[FoundKit], list[Unreachable]]:
         try:
             kit = kit_by_name(identity.kit_name)
         except KitNotFoundError as error:
-            others.append(Unreachable(number, UNKNOWN, error, port, identity.kit_name))
+            others.append(Unreachable(number, NO_KNOWN_KIT, error, port, identity.kit_name))
             continue
         kits.append(FoundKit(number, kit, identity.mcu, identity.debugger_version, port))
     for _ in range(kits_seen_in_boot_mode()):

@@ -8,7 +8,7 @@ from pyedbglib.protocols.housekeepingprotocol import Jtagice3HousekeepingProtoco
 
 from iotprovision.errors import AccessError, ProvisioningError
 from iotprovision.firmware.index import load_index
-from iotprovision.inspection.connected import BOOT_MODE, UNKNOWN, Unreachable, connected_kits
+from iotprovision.inspection.connected import BOOT_MODE, NO_KNOWN_KIT, Unreachable, connected_kits
 from iotprovision.inspection.diagnosis import Diagnosis, fine, from_error, note, problem
 from iotprovision.kit.boot_mode import is_openable, prepare_usb
 from iotprovision.kit.debugger import connection, vendor_errors
@@ -57,7 +57,7 @@ def _other(other: Unreachable) -> Diagnosis:
     if other.obstacle == BOOT_MODE:
         cure = "" if is_openable() else f"\nit cannot be opened: {RULE_CURE}"
         return problem("boot-mode", f"{other.reason.what}: {other.reason.why}", other.reason.hint + cure)
-    if other.obstacle == UNKNOWN:
+    if other.obstacle == NO_KNOWN_KIT:
         return from_error("kit-unknown", other.reason)
     number = other.serial_number or "a kit whose serial number cannot be read"
     why = " ".join(other.reason.why.splitlines())
