@@ -81,6 +81,7 @@ class KitRun:
             self.target, self.kit, self._place.known_images(self.kit), self.files, now, saved_by=self._command
         )
         needs_mcu = on_chips or through_bridge or application
+        versions = {"debugger": self.kit.debugger_version}
         steps: list[Step] = []
         if needs_mcu:
             if mcu_by_name(self.kit.mcu).programmed_with_scripts:
@@ -88,7 +89,7 @@ class KitRun:
             steps += [kept, *through_bridge]
         if on_chips:
             firmware = self._place.firmware(self.kit, "iotprovision")
-            self._reporter.add("firmware", {"provisioning_firmware": firmware.name})
+            versions["provisioning_firmware"] = firmware.name
             steps += [ProvisioningFirmware(self.target, firmware.load, firmware.name), *on_chips]
         steps += after
         if application:
@@ -105,6 +106,7 @@ class KitRun:
             raise
         finally:
             self._reporter.table(records, self._rules.dry_run)
+            self._reporter.add("firmware", versions)
             if self.chip.known_serial_number:
                 self._reporter.add("chip", {"serial_number": self.chip.known_serial_number.hex().upper()})
 

@@ -24,7 +24,6 @@ SHARED = (
     "azure_central",
     "serial_number",
     "port",
-    "force",
     "dry_run",
 )
 EXAMPLES = """\
