@@ -216,6 +216,11 @@ def _add_own_options(group: argparse._ArgumentGroup) -> None:
         help="leave slots 10 to 12 of the secure element unlocked (locking cannot be undone)",
     )
     group.add_argument(
+        "--no-packed-reports",
+        action="store_true",
+        help="program a SAM-IoT kit with one transfer in a report, as the vendor's library does: takes twice as long",
+    )
+    group.add_argument(
         "--json", action="store_true", help="one JSON document on standard output, and nothing else there"
     )
     group.add_argument(

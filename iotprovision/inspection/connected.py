@@ -8,7 +8,8 @@ from iotprovision.errors import KitNotFoundError, ProvisioningError
 from iotprovision.kit.boot_mode import BOOT_MODE_WHY, FINISH_HINT, kits_seen_in_boot_mode
 from iotprovision.kit.catalog import kit_by_name
 from iotprovision.kit.debugger import list_debuggers, not_openable
-from iotprovision.kit.detection import FoundKit, identify, serial_port
+from iotprovision.kit.detection import FoundKit, serial_port
+from iotprovision.kit.identity import identify
 
 
 @dataclass(frozen=True)
