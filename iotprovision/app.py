@@ -17,18 +17,18 @@ from iotprovision.actions.wincupgrade import ACTION as WIFI_MODULE_UPGRADE
 from iotprovision.chips.id_scope import IdScope
 from iotprovision.chips.winc_image import WincImage
 from iotprovision.environment import Environment
-from iotprovision.errors import AccessError, ExitCode, UsageError
+from iotprovision.errors import ExitCode, UsageError
 from iotprovision.firmware.debugger_archive import DebuggerArchive
 from iotprovision.firmware.index import load_index
 from iotprovision.firmware.mcu import mcu_by_name
 from iotprovision.frame import framed
 from iotprovision.kit import registers
 from iotprovision.kit.boot_mode import needs_finishing
-from iotprovision.kit.catalog import KitDescription, kit_by_name
+from iotprovision.kit.catalog import KitDescription
 from iotprovision.kit.debugger_upgrade import finish_upgrade
 from iotprovision.kit.detection import FoundKit, find_kit
 from iotprovision.kit.target import Target
-from iotprovision.kit_run import account_data, azure_data, now, put_application_back, tell_kit
+from iotprovision.kit_run import account_data, azure_data, now, prove_mcu, put_application_back, tell_kit
 from iotprovision.passphrases import Passphrases
 from iotprovision.pki.authority import Authority
 from iotprovision.pki.names import Names
@@ -81,14 +81,14 @@ class Run:
         network = self._network()
         names = self._names()
         self._id_scope()
-        self._named_kit()
+        named_kit = self._place.named_kit
         self._passphrases.ca_at_hand()
         if self._options.archive is not None:
             self._debugger_archive()
         if method.FACTS.notice:
             self._reporter.notice(method.FACTS.notice)
         self._place.open()
-        kit = None if self._actions == {"certs"} else self._find_kit()
+        kit = None if self._actions == {"certs"} else self._find_kit(named_kit)
         if network and kit and not kit.kit.has_wifi:
             raise UsageError(
                 f"{kit.name} has no Wi-Fi: it connects over a cellular network",
@@ -124,11 +124,11 @@ class Run:
         given = {"organization": options.org, "root_common_name": options.rcn, "signer_common_name": options.scn}
         return Names(**{name: value for name, value in given.items() if value is not None})
 
-    def _find_kit(self) -> FoundKit:
+    def _find_kit(self, named: KitDescription | None) -> FoundKit:
         serial_number = self._place.serial_suffix
         if DEBUGGER_UPGRADE in self._actions and not self._options.dry_run and needs_finishing():
             self._finish_debugger_upgrade()
-        kit = find_kit(serial_number, self._options.port, self._named_kit(), self._reporter.notice)
+        kit = find_kit(serial_number, self._options.port, named, self._reporter.notice)
         tell_kit(kit, self._reporter)
         return kit
 
@@ -208,26 +208,15 @@ class Run:
         """
         if not self._options.dry_run:
             self._resources.enter_context(self._store.for_kit(kit.serial_number).lock())
-        scripts = functools.partial(self._place.cache().scripts_for, kit.mcu)
-        packed = not self._options.no_packed_reports
-        target = Target(kit, given_port=self._options.port, pack=scripts, packed=packed)
+        target = self._place.target(kit)
         if not (kit.name_given or NEEDS_MCU & self._actions):
             return self._resources.enter_context(target)
         if kit.name_given and LINKS in self._actions:
             registers.read(kit.serial_number, ["KITNAME"])
         if mcu_by_name(kit.mcu).programmed_with_scripts:
-            scripts()  # fetched and checked before anything is done
+            self._place.cache().scripts_for(kit.mcu)  # fetched and checked before anything is done
         self._resources.enter_context(target)
-        try:
-            target.check_mcu()
-        except AccessError as error:
-            if not kit.name_given:
-                raise
-            raise AccessError(
-                f"The kit {kit.serial_number} has not proved to be {kit.name}: no {kit.mcu} answers as one should",
-                f"{error.what}\n{error.why}\nNothing was changed.",
-                f"name the right kit with --kit\n{error.hint}",
-            ) from error
+        prove_mcu(target)
         if {"certs", DEBUGGER_UPGRADE} & self._actions or not NEEDS_MCU & self._actions:
             target.start()  # else what comes next goes on in the same session
         return target
@@ -257,9 +246,6 @@ class Run:
                 + "or give an application with -app FILE",
             )
         return self._place.firmware(kit, job, file)
-
-    def _named_kit(self) -> KitDescription | None:
-        return None if self._options.kit is None else kit_by_name(self._options.kit)
 
     def _id_scope(self) -> IdScope | None:
         text = self._options.id_scope

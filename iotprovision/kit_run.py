@@ -15,7 +15,7 @@ from iotprovision.actions.provision import ProvisioningFirmware
 from iotprovision.chips.winc_flash import CLIENT_AREA, FlashArea
 from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.azure.enrolment import Enrolments
-from iotprovision.errors import ProvisioningError
+from iotprovision.errors import AccessError, ProvisioningError
 from iotprovision.firmware.mcu import mcu_by_name
 from iotprovision.kit.detection import FoundKit, find_kit
 from iotprovision.kit.target import Target
@@ -45,11 +45,11 @@ class KitRun:
         self._reporter = reporter
         self._command = command
         self._rules = Rules(options.dry_run, frozenset({"force"} if options.force else ()))
-        self.kit = find_kit(place.serial_suffix, options.port, notice=reporter.notice)
+        self.kit = find_kit(place.serial_suffix, options.port, place.named_kit, reporter.notice)
         tell_kit(self.kit, reporter)
         self.files = place.store.for_kit(self.kit.serial_number)
         self._scripts = functools.partial(place.cache().scripts_for, self.kit.mcu)
-        self.target = Target(self.kit, given_port=options.port, pack=self._scripts, owned=owned)
+        self.target = place.target(self.kit, owned)
         self.chip = Chip(self.target)
         self._resources = contextlib.ExitStack()
 
@@ -57,6 +57,11 @@ class KitRun:
         if not self._options.dry_run:
             self._resources.enter_context(self.files.lock())
         self._resources.enter_context(self.target)
+        if self.kit.name_given:
+            with contextlib.ExitStack() as failed:
+                failed.push(self._resources)
+                prove_mcu(self.target)
+                failed.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -128,6 +133,24 @@ def tell_kit(kit: FoundKit, reporter: Reporter) -> None:
             "port": kit.port,
         },
     )
+
+
+def prove_mcu(target: Target) -> None:
+    """Ask the MCU whether it is the one of the kit; it stands still then.
+
+    :raises AccessError: it has no power, is locked, or is another one
+    """
+    kit = target.kit
+    try:
+        target.check_mcu()
+    except AccessError as error:
+        if not kit.name_given:
+            raise
+        raise AccessError(
+            f"The kit {kit.serial_number} has not proved to be {kit.name}: no {kit.mcu} answers as one should",
+            f"{error.what}\n{error.why}\nNothing was changed.",
+            f"name the right kit with --kit\n{error.hint}",
+        ) from error
 
 
 def put_application_back(step: Step, kept: ApplicationKept, reporter: Reporter) -> None:

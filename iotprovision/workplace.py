@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from iotprovision.chips.winc_flash import CLIENT_AREA
 from iotprovision.errors import KitNotFoundError
 from iotprovision.frame import SIMULATOR_FOLDER, state_folder
 from iotprovision.history import History
@@ -19,13 +20,16 @@ if TYPE_CHECKING:
     from iotprovision.actions.kept_application import KnownImage
     from iotprovision.chips.ecc608 import Kind
     from iotprovision.chips.factory_certificates import FactoryRoot
+    from iotprovision.chips.winc_flash import FlashArea
     from iotprovision.cloud.aws.account import Account
     from iotprovision.cloud.azure.enrolment import Enrolments
     from iotprovision.environment import Environment
     from iotprovision.firmware.cache import FirmwareCache
     from iotprovision.firmware.hex_image import HexImage
     from iotprovision.firmware.index import Image
+    from iotprovision.kit.catalog import KitDescription
     from iotprovision.kit.detection import FoundKit
+    from iotprovision.kit.target import Target
     from iotprovision.provisioners.work import Firmware
     from iotprovision.report import Reporter
     from iotprovision.simulator.bench import SimulatedBench
@@ -37,7 +41,7 @@ class Workplace:
     """What the command line names. Nothing is opened, and nothing heavy imported, before it is asked for.
 
     :param options: those that ``options.py`` declares for all: ``simulate``, and where the command has them
-        ``serial_number`` and ``aws_profile``
+        ``serial_number``, ``aws_profile``, ``kit``, ``port`` and ``no_packed_reports``
     :param resources: closes what is opened
     """
 
@@ -84,6 +88,27 @@ class Workplace:
                 "leave out -s, or simulate the kit that is meant",
             )
         return named
+
+    @property
+    def named_kit(self) -> KitDescription | None:
+        """What a kit is taken for that does not say which it is; None where nothing was said.
+
+        :raises UsageError: there is no such kit
+        """
+        from iotprovision.kit.catalog import kit_by_name
+
+        return None if self._options.kit is None else kit_by_name(self._options.kit)
+
+    def target(self, kit: FoundKit, owned: tuple[FlashArea, ...] = (CLIENT_AREA,)) -> Target:
+        """The MCU of a kit; nothing is asked of it yet.
+
+        :param owned: areas of the Wi-Fi module's flash that may be written
+        """
+        from iotprovision.kit.target import Target
+
+        scripts = functools.partial(self.cache().scripts_for, kit.mcu)
+        packed = not self._options.no_packed_reports
+        return Target(kit, given_port=self._options.port, pack=scripts, owned=owned, packed=packed)
 
     def confirmed(self, question: str, agreed: bool) -> bool:
         """Whether the user wants something done.

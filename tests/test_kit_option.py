@@ -163,6 +163,31 @@ def test_a_blank_kit_is_provisioned(tmp_path: Path) -> None:
     assert "accepted as" in done["First connection"]
 
 
+# --- commands
+
+
+def test_status_and_doctor_take_a_blank_kit_for_what_it_is_called(desk: Desk) -> None:
+    (kit,) = desk.run(WG, "status", "--kit", "avr-iot-wg", "--json").document["kits"]
+    assert (kit["name"], kit["serial_number"]) == ("AVR-IoT WG", BLANK_NUMBER)
+    (kit,) = desk.run(WG, "status", "--json").document["kits"]
+    assert kit["obstacle"] == "blank"
+    found = desk.run(WG, "doctor", "--kit", "avr-iot-wg", "--json").document["findings"]
+    assert "kit-unknown" not in {finding["id"] for finding in found}
+    found = desk.run(WG, "doctor", "--json").document["findings"]
+    assert "kit-unknown" in {finding["id"] for finding in found}
+
+
+@pytest.mark.parametrize("name", [WG, PIC])
+@pytest.mark.parametrize(
+    "command", [("status", "--deep"), ("restore",), ("rootcerts", "--rrc", "factory"), ("unprovision", "--yes")]
+)
+def test_a_command_works_on_a_kit_only_with_the_mcu_it_is_said_to_have(
+    desk: Desk, name: str, command: tuple[str, ...]
+) -> None:
+    said = desk.refused(name, ExitCode.ACCESS, *command, "--kit", "samd21-iot-wg")
+    assert "has not proved to be SAMD21-IoT WG" in said
+
+
 # --- the MCU
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from iotprovision.report import Reporter
     from iotprovision.workplace import Workplace
 
-SHARED = ("provision_method", "aws_profile", "port", "serial_number")
+SHARED = ("provision_method", "aws_profile", "port", "serial_number", "kit")
 EXAMPLES = """\
   iotprovision doctor                      kits, ports, store, firmware, clock, and the AWS account if there is one
   iotprovision doctor -m jitr -a work      with what just-in-time registration needs in the account of a profile

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from iotprovision.store import Store
     from iotprovision.workplace import Workplace
 
-SHARED = ("serial_number", "port", "dry_run")
+SHARED = ("serial_number", "port", "kit", "dry_run", "no_packed_reports")
 EXAMPLES = """\
   iotprovision restore --list              which backups there are
   iotprovision restore                     put back what runs overwrote last

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from iotprovision.store import Store
     from iotprovision.workplace import Workplace
 
-SHARED = ("serial_number", "port", "dry_run")
+SHARED = ("serial_number", "port", "kit", "dry_run", "no_packed_reports")
 EXAMPLES = """\
   iotprovision rootcerts --irc my-roots    the module trusts the roots in this folder, and no others
   iotprovision rootcerts --rrc backup      ... those that it trusted before

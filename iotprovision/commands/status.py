@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from iotprovision.report import Reporter
     from iotprovision.workplace import Workplace
 
-SHARED = ("aws_profile", "port", "serial_number")
+SHARED = ("aws_profile", "port", "serial_number", "kit", "no_packed_reports")
 EXAMPLES = """\
   iotprovision status                      the kits that are connected; the applications on them go on running
   iotprovision status --account            compared with the AWS account of the default profile

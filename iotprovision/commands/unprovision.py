@@ -24,7 +24,9 @@ SHARED = (
     "azure_central",
     "serial_number",
     "port",
+    "kit",
     "dry_run",
+    "no_packed_reports",
 )
 EXAMPLES = """\
   iotprovision unprovision                 take the connected kit out of your AWS account, after asking

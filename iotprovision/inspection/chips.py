@@ -17,12 +17,13 @@ from iotprovision.chips.device_credentials import ENDPOINT_SIZE, STORE_HEAD, THI
 from iotprovision.chips.ecc608 import PROVISIONING_DATA_SLOT, coordinates
 from iotprovision.chips.item_list import Item, parse
 from iotprovision.chips.winc_flash import ENDPOINT, THING_NAME
-from iotprovision.errors import ProofError, ProvisioningError
+from iotprovision.errors import ProofError
 from iotprovision.findings import Finding, State
 from iotprovision.inspection.kit_status import APPLICATION, fault_of, thing_of
 from iotprovision.inspection.looks import Look, different, missing, seen
 from iotprovision.kit.detection import FoundKit
 from iotprovision.kit.target import Target
+from iotprovision.kit_run import put_application_back
 from iotprovision.pki.certificates import p256_key
 from iotprovision.provisioners.work import Firmware
 from iotprovision.report import Reporter
@@ -134,7 +135,7 @@ def read_chips(
             records[record.title] = record
     except BaseException:
         if kept.title in records:
-            _put_back(put_back, reporter)
+            put_application_back(put_back, kept, reporter)
         raise
     for _ in run([put_back], Rules(), reporter):
         pass  # the reporter has said it
@@ -142,14 +143,6 @@ def read_chips(
         reporter.notice(f"The kit {kit.serial_number} held no application; it now holds {firmware.name}")
     assert reading.contents is not None, "a step that has run has looked"
     return replace(reading.contents, application=records[kept.title].found)
-
-
-def _put_back(step: Step, reporter: Reporter) -> None:
-    try:
-        for _ in run([step], Rules(), reporter):
-            pass
-    except ProvisioningError as error:
-        reporter.warning(f"the application could not be put back: {error.what}")
 
 
 def _of_wifi_module(link: ProvisioningLink, chip: Chip) -> ChipContents:

@@ -61,7 +61,7 @@ class Doctor:
     def _all(self, port: str | None) -> Iterator[Diagnosis]:
         if self._rules:
             yield self._rules.check()
-        yield from check_kits(self._place.serial_suffix or "", port)
+        yield from check_kits(self._place.serial_suffix or "", port, self._place.named_kit)
         yield from check_store(self._place.store, self._place.history)
         yield from check_firmware(self._place.cache(announce=False))
         account = AccountHealth(self._place.account, self._methods, self._needs_account)

@@ -10,6 +10,7 @@ from iotprovision.errors import AccessError, ProvisioningError
 from iotprovision.firmware.index import load_index
 from iotprovision.inspection.diagnosis import Diagnosis, fine, from_error, note, problem
 from iotprovision.kit.boot_mode import is_openable, prepare_usb
+from iotprovision.kit.catalog import KitDescription
 from iotprovision.kit.debugger import connection, vendor_errors
 from iotprovision.kit.detection import FoundKit, Obstacle, UnreachableKit, detect_kits
 from iotprovision.kit.target_session import LOWEST_VOLTS
@@ -22,11 +23,12 @@ RULE_CURE = "iotprovision doctor --install-udev-rule, then plug the kit in again
 PORT_WAIT = 0.5
 
 
-def check_kits(suffix: str, given_port: str | None) -> Iterator[Diagnosis]:
+def check_kits(suffix: str, given_port: str | None, named: KitDescription | None) -> Iterator[Diagnosis]:
     """Look at every kit.
 
     :param suffix: end of the serial number of the kit that is meant, empty for all
     :param given_port: serial port of the kit, where it was given
+    :param named: what a kit is taken for that does not say which it is
     """
     try:
         prepare_usb()
@@ -34,7 +36,7 @@ def check_kits(suffix: str, given_port: str | None) -> Iterator[Diagnosis]:
         yield from_error("usb-library", error)
     else:
         yield fine("usb-library", "libusb is there")
-    connected = detect_kits()
+    connected = detect_kits(named)
     others = connected.unreachable
     kits = [kit for kit in connected.kits if kit.serial_number.lower().endswith(suffix.lower())]
     if not kits and not others:

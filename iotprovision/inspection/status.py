@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -86,7 +85,7 @@ class Status:
         return self._error.exit_code
 
     def _chosen(self) -> tuple[list[FoundKit], list[UnreachableKit]]:
-        connected = detect_kits()
+        connected = detect_kits(self._place.named_kit)
         kits, others = connected.kits, connected.unreachable
         suffix = (self._place.serial_suffix or "").lower()
         wanted = [kit for kit in kits if kit.serial_number.lower().endswith(suffix)]
@@ -133,15 +132,15 @@ class Status:
         from iotprovision.actions.kept_application import ApplicationKept
         from iotprovision.firmware.mcu import mcu_by_name
         from iotprovision.inspection.chips import read_chips
-        from iotprovision.kit.target import Target
+        from iotprovision.kit_run import prove_mcu
 
         self._reporter.for_kit(kit.serial_number)
         files = self._place.store.for_kit(kit.serial_number)
-        scripts = functools.partial(self._place.cache().scripts_for, kit.mcu)
         try:
             if mcu_by_name(kit.mcu).programmed_with_scripts:
-                scripts()  # fetched and checked before anything is done
-            with files.lock(), Target(kit, given_port=self._port, pack=scripts) as target:
+                self._place.cache().scripts_for(kit.mcu)  # fetched and checked before anything is done
+            with files.lock(), self._place.target(kit) as target:
+                prove_mcu(target)
                 kept = ApplicationKept(
                     target, kit, self._place.known_images(kit), files, lambda: datetime.now(timezone.utc)
                 )
