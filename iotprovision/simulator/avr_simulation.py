@@ -19,7 +19,10 @@ from yasimavr.utils.uart import UART
 from iotprovision.simulator.board import Board
 from iotprovision.simulator.ecc608_bus import I2C_ADDRESS, Ecc608Bus
 from iotprovision.simulator.emulated_mcu import SimulationEndedError
+from iotprovision.simulator.mcp9808 import I2C_ADDRESS as TEMPERATURE_SENSOR_ADDRESS
+from iotprovision.simulator.mcp9808 import Mcp9808
 from iotprovision.simulator.winc1510_bus import Winc1510Bus
+from iotprovision.simulator.winc1510_firmware import WincFirmware
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +84,24 @@ class _SecureElementOnTwi(TWISimpleClient):  # type: ignore[misc]
         self._bus.stop()
 
 
+class _TemperatureSensorOnTwi(TWISimpleClient):  # type: ignore[misc]
+    """The MCP9808 on the same pins. Without it the demo waits for ever for somebody to acknowledge its address."""
+
+    def __init__(self) -> None:
+        super().__init__(TEMPERATURE_SENSOR_ADDRESS)
+        self._sensor = Mcp9808()
+
+    def transfer_start(self, rw: int) -> None:
+        self._sensor.start()
+
+    def write_handler(self, data: int) -> bool:
+        self._sensor.write(data)
+        return True
+
+    def read_handler(self) -> int:
+        return self._sensor.read()
+
+
 class _WifiModuleOnSpi(SPISimpleClient):  # type: ignore[misc]
     """The WINC1510 on the SPI pins."""
 
@@ -133,6 +154,7 @@ class AvrSimulation:
         self._loop.run(int(seconds * CLOCK))
         if self._loop.state() == core.SimLoop.State.Done:
             raise SimulationEndedError(str(self._device.state()))
+        self._wifi_firmware.tick(self.now)
         self._reset_when_waiting_for_the_watchdog()
         sent, self._sent = bytes(self._sent), bytearray()
         return sent
@@ -206,11 +228,12 @@ class AvrSimulation:
         secure_element = Ecc608Bus(board.secure_element)
         # On silicon its watchdog puts the chip to sleep within 1.3 s, which is shorter than programming takes.
         secure_element.sleep()
-        twi = _SecureElementOnTwi(secure_element)
-        twi.sda_wire.attach(self._device.find_pin(_ECC_DATA))
-        twi.scl_wire.attach(self._device.find_pin(_ECC_CLOCK))
-        twi.init(self._loop.cycle_manager())
-        twi.set_enabled(True)
+        for twi in (_SecureElementOnTwi(secure_element), _TemperatureSensorOnTwi()):
+            twi.sda_wire.attach(self._device.find_pin(_ECC_DATA))
+            twi.scl_wire.attach(self._device.find_pin(_ECC_CLOCK))
+            twi.init(self._loop.cycle_manager())
+            twi.set_enabled(True)
+            self._kept.append(twi)
 
         self._wifi_module = Winc1510Bus(board.wifi_module)
         self._wifi_module.reset()
@@ -225,12 +248,19 @@ class AvrSimulation:
         reset = self._device.find_pin(_WINC_RESET)
         reset.set_external_state("U")
         self._hook(reset.signal(), self._reset_pin_changed)
-        self._device.find_pin(_WINC_INTERRUPT).set_external_state("H")
+        interrupt = self._device.find_pin(_WINC_INTERRUPT)
+        self._wifi_firmware = WincFirmware(
+            board.wifi_module,
+            lambda level: interrupt.set_external_state("H" if level else "L"),
+            lambda: board.surroundings,
+            board.connections,
+        )
         for button in _BUTTONS:
             self._device.find_pin(button).set_external_state("U")
         self._device.find_pin(_LIGHT_SENSOR).set_external_state("A", 0.25)
-        self._kept += [twi, spi, reset]
+        self._kept += [spi, reset, interrupt]
 
     def _reset_pin_changed(self, event: Any, _tag: Any) -> None:
         if event.sigid == core.Wire.SignalId.DigitalChange and not event.data.as_uint():
             self._wifi_module.reset()
+            self._wifi_firmware.reset()

@@ -8,6 +8,7 @@ it and also when the owner dies, on every operating system; then ministack saves
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
 import json
 import os
@@ -55,6 +56,7 @@ def main() -> int:
         os.environ["IOT_MTLS_PORT"] = str(mqtt.getsockname()[1])
         _listen_on_loopback_only(mqtt)
         _authorize_on_named_resources()
+        _show_a_chain_that_the_kits_can_check()
         asyncio.run(_serve(http, mqtt.getsockname()[1], answer))
     return 0
 
@@ -103,6 +105,43 @@ def _authorize_on_named_resources() -> None:
         return original(service, method, path, headers, body, query, region, account)
 
     actions.extract_resource_arn = extract_resource_arn
+
+
+def _show_a_chain_that_the_kits_can_check() -> None:
+    """AWS IoT shows a device that offers ECDSA only, as the kits' Wi-Fi modules do, a chain of P-256 keys.
+
+    ministack 1.5.33 has RSA keys only, and keeps them: an authority from a former run is replaced.
+    """
+    helpers: Any = importlib.import_module("ministack.core.x509_utils")
+    iot: Any = importlib.import_module("ministack.services.iot")
+    original = iot._ensure_ca  # noqa: SLF001 - there is no setting for it
+
+    def ensure_authority() -> tuple[str, str]:
+        if iot._ca_key_pem and "EC PRIVATE KEY" not in iot._ca_key_pem:  # noqa: SLF001
+            iot._ca_cert_pem = iot._ca_key_pem = None  # noqa: SLF001
+        pair: tuple[str, str] = original()
+        return pair
+
+    iot._ensure_ca = ensure_authority  # noqa: SLF001
+    iot.generate_ca = _new_authority
+    helpers.sign_leaf_certificate = functools.partial(helpers.sign_leaf_certificate, key_type="ec256")
+
+
+def _new_authority() -> tuple[str, str]:
+    """Certificate and key of a root for the server's certificate, PEM."""
+    from datetime import datetime, timezone
+
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    from iotprovision.pki.certificates import root_certificate
+    from iotprovision.pki.names import Names
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = Names(organization="Local cloud", root_common_name="Local cloud Root CA")
+    certificate = root_certificate(key, names, datetime.now(timezone.utc))
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    return certificate.public_bytes(Encoding.PEM).decode("ascii"), private.decode("ascii")
 
 
 async def _serve(http: socket.socket, mqtt_port: int, answer: Any) -> None:
