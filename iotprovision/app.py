@@ -150,11 +150,14 @@ class Run:
     # --- what the run works with
 
     def _simulated_bench(self) -> SimulatedBench:
+        from iotprovision.simulator.access_point import AccessPoint
         from iotprovision.simulator.bench import SimulatedBench
 
         folder = self._environment.store_folder / SIMULATOR_FOLDER
         sandbox = self._options.provision_method == "sandbox"
-        return SimulatedBench(folder, self._options.simulate, self._options.aws_profile, sandbox)
+        given = self._options.simulated_access_point
+        access_point = AccessPoint.parse(given) if given is not None else None
+        return SimulatedBench(folder, self._options.simulate, self._options.aws_profile, sandbox, access_point)
 
     def _network(self) -> WifiNetwork | None:
         options = self._options
@@ -346,7 +349,8 @@ class Run:
 
     def _power_up(self) -> Mapping[str, Any]:
         assert self._bench is not None
-        report: Mapping[str, Any] = self._bench.power_up()
+        demo = self._options.application_firmware is None
+        report: Mapping[str, Any] = self._bench.power_up(demo, told=self._options.wifi_ssid is not None)
         self._reporter.add("first_connection", report)
         return report
 

@@ -193,6 +193,12 @@ def _add_own_options(group: argparse._ArgumentGroup) -> None:
         help=f"work on a simulated kit and a local cloud: {', '.join(SIMULATED_KITS)} (default: {SIMULATED_KITS[0]})",
     )
     group.add_argument(
+        "--simulate-ap",
+        dest="simulated_access_point",
+        metavar="SSID:PASSPHRASE",
+        help="the Wi-Fi network that an emulated kit can join; SSID: is an open one (default: 'lab:correct horse')",
+    )
+    group.add_argument(
         "--dry-run", action="store_true", help="say what a run would do; write nothing, not even firmware"
     )
     group.add_argument(

@@ -16,7 +16,8 @@ class FirstConnection(Step):
     """The board connects to the cloud by itself, and uses its shadow.
 
     :param power_up: lets the board do it. Returns ``attempts`` (each ``accepted`` and ``reason``), ``client_id``,
-        ``endpoint``, the ``shadow`` as read back, and ``failure``, empty when all went well
+        ``endpoint``, the ``shadow`` as read back, and ``failure``, empty when all went well; and, empty unless the
+        program on the MCU did all this itself, the ``network`` that it joined and the ``first_topic`` that it wrote to
     """
 
     title = "First connection"
@@ -42,7 +43,18 @@ class FirstConnection(Step):
                 "run again with --force to write everything on the kit anew",
             )
         before = f"refused {_times(len(refusals))} ({refusals[0]}), then " if refusals else ""
-        return f"{before}accepted as {report['client_id']}"
+        accepted = f"{before}accepted as {report['client_id']}"
+        if not report["first_topic"]:
+            return accepted
+        self.proof = "the state that the shadow was asked for came back reported"
+        return (
+            f"the demo joined {report['network']!r}; {accepted}; its first message went to {report['first_topic']}; "
+            f"asked for {_state(report['shadow'])} in its shadow, it reported that"
+        )
+
+
+def _state(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def _times(count: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,7 @@ from iotprovision.chips.ecc608 import Kind
 from iotprovision.chips.factory_certificates import FactoryRoot
 from iotprovision.cloud.aws.account import Account
 from iotprovision.errors import KitNotFoundError
+from iotprovision.simulator.access_point import DEFAULT_ACCESS_POINT, AccessPoint
 from iotprovision.simulator.factory import factory_root
 from iotprovision.simulator.host import attached, control, start_kits
 from iotprovision.simulator.kinds import SimulatedKitName
@@ -31,14 +33,24 @@ class SimulatedBench:
     :param kit_name: one of the simulated kits
     :param profile: name of the AWS profile; it exists in the local cloud whatever it is
     :param sandbox: whether the board is to connect to the vendor's account instead of the user's own
+    :param access_point: the Wi-Fi network that an emulated board can join
     :raises UsageError: there is no such kit
     """
 
-    def __init__(self, folder: Path, kit_name: str, profile: str, sandbox: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        kit_name: str,
+        profile: str,
+        sandbox: bool = False,
+        access_point: AccessPoint | None = None,
+    ) -> None:
         self._folder = folder
         self._kit_name = SimulatedKitName.parse(kit_name)
+        self._access_point = access_point or AccessPoint.parse(DEFAULT_ACCESS_POINT)
         self._sandbox = SandboxAccount(folder, not self._kit_name.kind.has_modem) if sandbox else None
         self._cloud = self._sandbox.cloud if self._sandbox else LocalCloud(folder / "cloud", profile)
+        self._chip_is_known = False
         self._resources = contextlib.ExitStack()
 
     def __enter__(self) -> SimulatedBench:
@@ -48,6 +60,12 @@ class SimulatedBench:
             if not self._is_served():
                 resources.enter_context(start_kits([self._kit_name], self._folder))
             resources.enter_context(attached(self._folder))
+            if self._kit_name.emulated:
+                # The demo may use its radio as soon as it runs, and the vendor's account knows the chip long before.
+                self._tell_kit(
+                    "surroundings", cloud=asdict(self._cloud.address), access_point=asdict(self._access_point)
+                )
+                self._learn_chip()
             self._resources = resources.pop_all()
         return self
 
@@ -73,13 +91,52 @@ class SimulatedBench:
         """What the factory certificates of the simulated chips come from."""
         return {kind: factory_root(self._folder, kind) for kind in Kind}
 
-    def power_up(self) -> dict[str, Any]:
-        """Let the board do its first power-up; see :class:`iotprovision.simulator.power_up.PowerUpReport`."""
-        folder = self._folder / self._kit_name.text
-        if self._sandbox:
-            self._sandbox.learn(folder)
-        report: dict[str, Any] = control(folder, "power up", cloud=asdict(self._cloud.address))
+    def power_up(self, demo: bool = False, told: bool = False) -> dict[str, Any]:
+        """Let the board do its first power-up; see :class:`iotprovision.simulator.power_up.PowerUpReport`.
+
+        An emulated board does it by itself where it knows a Wi-Fi network; otherwise the simulator connects with what
+        the chips hold.
+
+        :param demo: the vendor's AWS demo is on the board
+        :param told: it was just told a Wi-Fi network
+        """
+        self._learn_chip()
+        report: dict[str, Any] | None = self._tell_kit("demo connects", told=told) if demo else None
+        if report is None:
+            report = self._tell_kit("power up", cloud=asdict(self._cloud.address))
+        elif not report["failure"]:
+            self._use_shadow(report)
         return report
+
+    def _use_shadow(self, report: dict[str, Any]) -> None:
+        """Ask for a state in the shadow, as a person would with the AWS console, and see the demo report it."""
+        client = (self._sandbox or self).account().client("iot-data")
+        thing = report["client_id"]
+        held = self._shadow(client, thing).get("reported", {})
+        desired = {"toggle": 0 if held.get("toggle") == 1 else 1}
+        client.update_thing_shadow(thingName=thing, payload=json.dumps({"state": {"desired": desired}}))
+        self._tell_kit("demo reports", state=desired)
+        report["shadow"] = self._shadow(client, thing).get("reported", {})
+        if report["shadow"] != desired:
+            report["failure"] = f"the shadow was asked for {desired}, and the demo reported {report['shadow']}"
+
+    @staticmethod
+    def _shadow(client: Any, thing: str) -> dict[str, Any]:
+        try:
+            answer = client.get_thing_shadow(thingName=thing)
+        except client.exceptions.ResourceNotFoundException:
+            return {}
+        state: dict[str, Any] = json.loads(answer["payload"].read())["state"]
+        return state
+
+    def _tell_kit(self, action: str, **values: Any) -> Any:
+        return control(self._folder / self._kit_name.text, action, **values)
+
+    def _learn_chip(self) -> None:
+        """The vendor's account knows what the factory has made."""
+        if self._sandbox and not self._chip_is_known:
+            self._sandbox.learn(self._folder / self._kit_name.text)
+            self._chip_is_known = True
 
     def _is_served(self) -> bool:
         return any(self._is_named(kit) for _, kit in Bus(self._folder).kits())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from iotprovision.simulator.mqtt_traffic import MqttTraffic
 
@@ -23,6 +23,9 @@ class ConnectionRecord:
     :ivar signer: the certificate that was shown with it, DER
     :ivar traffic: MQTT on the connection that is under way or was the last
     """
+
+    CLOSED: ClassVar[str] = "the server closed the connection without an answer"
+    """The reason that a device gets which registers itself: it may well be accepted the next time."""
 
     ssid: str = ""
     refused_joins: list[str] = field(default_factory=list)

@@ -57,6 +57,7 @@ def main() -> int:
         _listen_on_loopback_only(mqtt)
         _authorize_on_named_resources()
         _show_a_chain_that_the_kits_can_check()
+        _send_shadows_without_blanks()
         asyncio.run(_serve(http, mqtt.getsockname()[1], answer))
     return 0
 
@@ -125,6 +126,20 @@ def _show_a_chain_that_the_kits_can_check() -> None:
     iot._ensure_ca = ensure_authority  # noqa: SLF001
     iot.generate_ca = _new_authority
     helpers.sign_leaf_certificate = functools.partial(helpers.sign_leaf_certificate, key_type="ec256")
+
+
+def _send_shadows_without_blanks() -> None:
+    """The documents that AWS sends to devices have no blanks, and the demo applications cannot read over one."""
+    iot: Any = importlib.import_module("ministack.services.iot")
+    original = iot.broker_publish
+
+    async def publish(account: str, region: str, topic: str, payload: bytes, *arguments: Any, **options: Any) -> Any:
+        if topic.startswith("$aws/things/") and "/shadow/" in topic:
+            with suppress(ValueError):
+                payload = json.dumps(json.loads(payload), separators=(",", ":")).encode("utf-8")
+        return await original(account, region, topic, payload, *arguments, **options)
+
+    iot.broker_publish = publish
 
 
 def _new_authority() -> tuple[str, str]:

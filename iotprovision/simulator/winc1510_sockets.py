@@ -234,7 +234,7 @@ class TlsSockets:
         elif traffic.client_id == "":
             self.record.refused("the demo connected with an empty client id, which the server did not accept")
         elif traffic.answer is None:
-            self.record.refused("the server closed the connection without an answer")
+            self.record.refused(self.record.CLOSED)
         else:
             self.record.refused(f"the server refused the MQTT connection with code {traffic.answer}")
 

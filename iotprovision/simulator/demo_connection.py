@@ -1,0 +1,104 @@
+"""The vendor's demo application connects: the emulated board does it all by itself, and is watched from outside.
+
+Nothing here speaks for the board. What it did is what its Wi-Fi module saw of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+from typing import Any
+
+from iotprovision.simulator.board import Board, Microcontroller
+from iotprovision.simulator.connection_record import ConnectionRecord
+from iotprovision.simulator.emulated_mcu import EmulatedMcu
+from iotprovision.simulator.power_up import PowerUpReport
+from iotprovision.simulator.winc1510_wifi import saved_connection
+
+# Simulated seconds. After a connection that was not accepted the demo needs up to 14 s for the next one, and the
+# registration of a device takes the cloud as long as the machine takes.
+ACCEPTANCE_TIMEOUT = 90.0
+# After its first message the demo waits a second with its subscription.
+SUBSCRIPTION_TIMEOUT = 10.0
+REPORT_TIMEOUT = 20.0
+# The demo tries again by itself; one that was refused so often always will be.
+REFUSED_JOINS = 2
+REFUSED_HANDSHAKES = 3
+
+
+def demo_connects(board: Board, microcontroller: Microcontroller, told: bool) -> PowerUpReport | None:
+    """Let the board run until the demo has connected and subscribed, or will not.
+
+    :param told: the demo was just told a Wi-Fi network, and keeps it in RAM until it has joined. Otherwise the board
+        is powered up, and the module joins the network that it has saved
+    :returns: None where the program on this board has no radio, or knows no network
+    """
+    if not isinstance(microcontroller, EmulatedMcu) or not microcontroller.has_radio:
+        return None
+    if not told:
+        if saved_connection(board.wifi_module.flash) is None:
+            return None
+        microcontroller.start()
+    record = board.connections
+    microcontroller.wait_until(lambda: record.is_accepted or _is_hopeless(record), ACCEPTANCE_TIMEOUT)
+    if record.is_accepted:
+        microcontroller.wait_until(
+            lambda: bool(record.traffic.subscribed) or not record.is_accepted, SUBSCRIPTION_TIMEOUT
+        )
+    return _report(record)
+
+
+def demo_reports(board: Board, microcontroller: Microcontroller, state: dict[str, Any]) -> bool:
+    """Let the board run until the demo has reported a state of its shadow, or does not in twenty seconds."""
+    assert isinstance(microcontroller, EmulatedMcu)
+    topic = f"$aws/things/{board.connections.traffic.client_id}/shadow/update"
+    return microcontroller.wait_until(lambda: (topic, state) in _reported(board.connections), REPORT_TIMEOUT)
+
+
+def _reported(record: ConnectionRecord) -> list[tuple[str, Any]]:
+    """Topic and state of each message to a shadow."""
+    found = []
+    for topic, payload in record.traffic.published:
+        if topic.endswith("/shadow/update"):
+            with suppress(ValueError, KeyError, TypeError):
+                found.append((topic, json.loads(payload)["state"]["reported"]))
+    return found
+
+
+def _is_hopeless(record: ConnectionRecord) -> bool:
+    refusals = [attempt["reason"] for attempt in record.attempts]
+    return len(record.refused_joins) >= REFUSED_JOINS or any(
+        refusals.count(reason) >= REFUSED_HANDSHAKES and reason != record.CLOSED for reason in refusals
+    )
+
+
+def _report(record: ConnectionRecord) -> PowerUpReport:
+    traffic = record.traffic
+    return {
+        "endpoint": record.endpoint,
+        "client_id": traffic.client_id or "",
+        "certificate_id": _digest(record.certificate),
+        "signer_id": _digest(record.signer),
+        "attempts": list(record.attempts),
+        "network": record.ssid,
+        "first_topic": traffic.published[0][0] if traffic.published else "",
+        "shadow": {},
+        "failure": _failure(record),
+    }
+
+
+def _failure(record: ConnectionRecord) -> str:
+    """Why the demo did not get to where it is to get to; empty when it did."""
+    if record.is_accepted:
+        return "" if record.traffic.subscribed else "the demo connected, but subscribed to nothing"
+    if not record.ssid:
+        reason = record.refused_joins[-1] if record.refused_joins else "it did not try to"
+        return f"the demo did not join the Wi-Fi network: {reason}"
+    if record.attempts:
+        return record.attempts[-1]["reason"]
+    return "the demo joined the Wi-Fi network and did not try to reach the cloud"
+
+
+def _digest(certificate: bytes) -> str:
+    return hashlib.sha256(certificate).hexdigest() if certificate else ""
