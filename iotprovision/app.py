@@ -156,7 +156,7 @@ class Run:
         folder = self._environment.store_folder / SIMULATOR_FOLDER
         sandbox = self._options.provision_method == "sandbox"
         given = self._options.simulated_access_point
-        access_point = AccessPoint.parse(given) if given is not None else None
+        access_point = None if given is None else AccessPoint.parse(given)
         return SimulatedBench(folder, self._options.simulate, self._options.aws_profile, sandbox, access_point)
 
     def _network(self) -> WifiNetwork | None:

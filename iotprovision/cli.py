@@ -33,7 +33,7 @@ def parse(arguments: Sequence[str], environment: Environment) -> argparse.Namesp
         apply_file(parser, settings_file)
         apply_environment(parser, environment.variables)
     options = parser.parse_args(arguments)
-    _settle_simulated_kit(options)
+    _settle_simulated_kit(options, parser)
     _settle_actions(options)
     _settle_wifi(options, parser)
     _settle_archive(options, parser)
@@ -41,11 +41,19 @@ def parse(arguments: Sequence[str], environment: Environment) -> argparse.Namesp
     return options
 
 
-def _settle_simulated_kit(options: argparse.Namespace) -> None:
+def _settle_simulated_kit(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     # ``--simulate certs`` reads as a kit called "certs": argparse cannot know better.
     if options.simulate in (*ACTIONS, *NEWER_ACTIONS):
         options.actions.insert(0, options.simulate)
         options.simulate = SIMULATED_KITS[0]
+    if "@emulated" not in (options.simulate or ""):
+        if options.simulated_access_point != parser.get_default("simulated_access_point"):
+            raise UsageError(
+                "A simulated access point was given, and no emulated kit that could join it.",
+                "Only the vendor's own demo application uses a radio.",
+                "iotprovision --simulate avr-iot-wa@emulated",
+            )
+        options.simulated_access_point = None
 
 
 def _settle_actions(options: argparse.Namespace) -> None:

@@ -131,7 +131,8 @@ def _key(kind: int, first: int, material: bytes) -> rsa.RSAPublicKey | ec.Ellipt
 
 
 def _date(field: bytes) -> datetime:
-    return datetime(*_DATE.unpack(field), tzinfo=timezone.utc)
+    year, month, day, hour, minute, second = _DATE.unpack(field)
+    return datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
 
 
 def _padded(size: int) -> int:

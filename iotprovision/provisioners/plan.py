@@ -107,7 +107,7 @@ class Plan:
             # Last of what is done to the kit: the demo keeps the network in RAM until it has connected.
             steps.append(WifiSet(work.target, work.network))
         if self._power_up and {"provision", "application"} <= set(self._actions):
-            steps.append(FirstConnection(self._power_up))
+            steps.append(FirstConnection(self._power_up, work.target.console))
         return steps
 
     def _proofs(self, work: KitWork, identity: Identity) -> list[Step]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 class ConnectionRecord:
     """Written by the module while it works, read by whoever wants to know.
 
+    :ivar asked_for: the network that the host named last; empty while the module joined only what it had saved
     :ivar ssid: the network that was joined last
     :ivar refused_joins: why a network was not joined, each time
     :ivar endpoint: the host name that was asked for last
@@ -27,6 +28,7 @@ class ConnectionRecord:
     CLOSED: ClassVar[str] = "the server closed the connection without an answer"
     """The reason that a device gets which registers itself: it may well be accepted the next time."""
 
+    asked_for: str = ""
     ssid: str = ""
     refused_joins: list[str] = field(default_factory=list)
     endpoint: str = ""
@@ -34,6 +36,11 @@ class ConnectionRecord:
     certificate: bytes = b""
     signer: bytes = b""
     traffic: MqttTraffic = field(default_factory=MqttTraffic)
+
+    def asked(self, ssid: str) -> None:
+        """The host named a network: what came before was another connection."""
+        self.asked_for, self.ssid, self.endpoint = ssid, "", ""
+        self.refused_joins, self.attempts, self.traffic = [], [], MqttTraffic()
 
     def refused(self, reason: str) -> None:
         """A connection to the cloud did not come about, or was not accepted."""

@@ -10,6 +10,8 @@ import json
 from contextlib import suppress
 from typing import Any
 
+from iotprovision.chips.device_credentials import ENDPOINT_SIZE
+from iotprovision.chips.winc_flash import ENDPOINT
 from iotprovision.simulator.board import Board, Microcontroller
 from iotprovision.simulator.connection_record import ConnectionRecord
 from iotprovision.simulator.emulated_mcu import EmulatedMcu
@@ -18,7 +20,11 @@ from iotprovision.simulator.winc1510_wifi import saved_connection
 
 # Simulated seconds. After a connection that was not accepted the demo needs up to 14 s for the next one, and the
 # registration of a device takes the cloud as long as the machine takes.
-ACCEPTANCE_TIMEOUT = 90.0
+ACCEPTANCE_TIMEOUT = 60.0
+# The demo passes a network on 2 s after it was told, and 15 s when it has to leave another one first.
+JOIN_REQUEST_TIMEOUT = 20.0
+# It asks for the address of its endpoint at once, and is here long after the 7 s that it needs from power-up on.
+FIRST_TRY_TIMEOUT = 20.0
 # After its first message the demo waits a second with its subscription.
 SUBSCRIPTION_TIMEOUT = 10.0
 REPORT_TIMEOUT = 20.0
@@ -41,12 +47,15 @@ def demo_connects(board: Board, microcontroller: Microcontroller, told: bool) ->
             return None
         microcontroller.start()
     record = board.connections
-    microcontroller.wait_until(lambda: record.is_accepted or _is_hopeless(record), ACCEPTANCE_TIMEOUT)
+    if told and not microcontroller.wait_until(lambda: bool(record.asked_for), JOIN_REQUEST_TIMEOUT):
+        return {**_report(board), "failure": "the demo did not ask its Wi-Fi module to join the network"}
+    if microcontroller.wait_until(lambda: bool(record.attempts) or _is_hopeless(record), FIRST_TRY_TIMEOUT):
+        microcontroller.wait_until(lambda: record.is_accepted or _is_hopeless(record), ACCEPTANCE_TIMEOUT)
     if record.is_accepted:
         microcontroller.wait_until(
             lambda: bool(record.traffic.subscribed) or not record.is_accepted, SUBSCRIPTION_TIMEOUT
         )
-    return _report(record)
+    return _report(board)
 
 
 def demo_reports(board: Board, microcontroller: Microcontroller, state: dict[str, Any]) -> bool:
@@ -73,8 +82,8 @@ def _is_hopeless(record: ConnectionRecord) -> bool:
     )
 
 
-def _report(record: ConnectionRecord) -> PowerUpReport:
-    traffic = record.traffic
+def _report(board: Board) -> PowerUpReport:
+    record, traffic = board.connections, board.connections.traffic
     return {
         "endpoint": record.endpoint,
         "client_id": traffic.client_id or "",
@@ -84,19 +93,24 @@ def _report(record: ConnectionRecord) -> PowerUpReport:
         "network": record.ssid,
         "first_topic": traffic.published[0][0] if traffic.published else "",
         "shadow": {},
-        "failure": _failure(record),
+        "failure": _failure(record, board.wifi_module.flash),
+        "hint": "" if record.ssid else "check -ssid and the passphrase; the simulated network is that of --simulate-ap",
     }
 
 
-def _failure(record: ConnectionRecord) -> str:
+def _failure(record: ConnectionRecord, flash: bytearray) -> str:
     """Why the demo did not get to where it is to get to; empty when it did."""
+    if record.traffic.client_id == "":
+        return "the demo connected with an empty client id: it reads no thing name that is shorter than its place"
     if record.is_accepted:
         return "" if record.traffic.subscribed else "the demo connected, but subscribed to nothing"
     if not record.ssid:
-        reason = record.refused_joins[-1] if record.refused_joins else "it did not try to"
+        reason = record.refused_joins[-1] if record.refused_joins else "it does not try to"
         return f"the demo did not join the Wi-Fi network: {reason}"
     if record.attempts:
         return record.attempts[-1]["reason"]
+    if b"\0" not in flash[ENDPOINT.address : ENDPOINT.address + ENDPOINT_SIZE]:
+        return f"the endpoint in the Wi-Fi module has more than the {ENDPOINT_SIZE - 1} characters that the demo reads"
     return "the demo joined the Wi-Fi network and did not try to reach the cloud"
 
 

@@ -8,6 +8,7 @@ it and also when the owner dies, on every operating system; then ministack saves
 from __future__ import annotations
 
 import asyncio
+import asyncio.sslproto
 import functools
 import importlib
 import json
@@ -58,6 +59,7 @@ def main() -> int:
         _authorize_on_named_resources()
         _show_a_chain_that_the_kits_can_check()
         _send_shadows_without_blanks()
+        _say_why_a_handshake_is_refused()
         asyncio.run(_serve(http, mqtt.getsockname()[1], answer))
     return 0
 
@@ -140,6 +142,21 @@ def _send_shadows_without_blanks() -> None:
         return await original(account, region, topic, payload, *arguments, **options)
 
     iot.broker_publish = publish
+
+
+def _say_why_a_handshake_is_refused() -> None:
+    """AWS answers with an alert; asyncio drops the one that OpenSSL wrote (its class is another before Python 3.11)."""
+    protocol: Any = asyncio.sslproto.SSLProtocol
+    if not hasattr(protocol, "_process_outgoing"):
+        return
+    original = protocol._on_handshake_complete  # noqa: SLF001 - there is no public way
+
+    def on_handshake_complete(connection: Any, error: BaseException | None) -> Any:
+        if error is not None:
+            connection._process_outgoing()  # noqa: SLF001
+        return original(connection, error)
+
+    protocol._on_handshake_complete = on_handshake_complete  # noqa: SLF001
 
 
 def _new_authority() -> tuple[str, str]:

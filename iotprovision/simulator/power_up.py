@@ -81,7 +81,8 @@ class PowerUpReport(TypedDict):
     ``failure`` is empty when the board connected and its shadow was written and read back. Fields are empty where the
     chips do not hold them. ``certificate_id`` and ``signer_id`` are SHA-256 of the DER. ``network`` and
     ``first_topic``, the Wi-Fi network that was joined and the topic of the first message, are empty where the simulator
-    connected in the place of the program on the MCU.
+    connected in the place of the program on the MCU. ``hint`` is what to try after a failure, empty where that is to
+    provision again.
     """
 
     endpoint: str
@@ -93,6 +94,7 @@ class PowerUpReport(TypedDict):
     first_topic: str
     shadow: dict[str, Any]
     failure: str
+    hint: str
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,7 @@ def first_power_up(
         first_topic="",
         shadow={},
         failure="",
+        hint="",
     )
     try:
         credentials = _read_chips(board)

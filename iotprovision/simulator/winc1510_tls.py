@@ -46,6 +46,11 @@ _EXPLANATIONS = {
     "certificate_expired": "the device certificate is not in date",
 }
 
+_CLOSED = (
+    "the server closed the connection in the TLS handshake: it may not know who issued the device certificate, or the "
+    "secure element holds another key"
+)
+
 
 class EccOperation(IntEnum):
     """What the module asks of the host (WINC driver 19.3.0)."""
@@ -176,6 +181,8 @@ class TlsClient:
             name = AlertDescription.toStr(alert.description)
             explanation = f": {_EXPLANATIONS[name]}" if name in _EXPLANATIONS else ""
             self._events.put(Failed(f"the server refused the TLS handshake with {name}{explanation}"))
+        except TLSAbruptCloseError:
+            self._events.put(Failed(_CLOSED))
         except Exception as error:  # noqa: BLE001 - whatever a server sends must end here, not the thread
             self._events.put(Failed(str(error) or type(error).__name__))
 

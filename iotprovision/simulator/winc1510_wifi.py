@@ -105,7 +105,9 @@ class WifiStation:
         """u16 length, flags, channel, SSID (1 + 32), options (1 + 6), security at 44, passphrase (1 + 64) at 48."""
         flags, length, security = payload[2], payload[4], payload[44]
         passphrase = payload[49 : 49 + payload[48]] if security == WPA_PSK else b""
-        self._join(Connection(payload[5 : 5 + length], security, passphrase), bool(flags & _SAVE))
+        connection = Connection(payload[5 : 5 + length], security, passphrase)
+        self._record.asked(connection.ssid.decode("utf-8", "replace"))
+        self._join(connection, bool(flags & _SAVE))
 
     def _connect_again(self, _payload: bytes) -> None:
         connection = saved_connection(self._flash)
