@@ -15,6 +15,7 @@ from iotprovision.chips.winc_flash import ENDPOINT
 from iotprovision.simulator.board import Board, Microcontroller
 from iotprovision.simulator.connection_record import ConnectionRecord
 from iotprovision.simulator.emulated_mcu import EmulatedMcu
+from iotprovision.simulator.mqtt_traffic import MqttTraffic
 from iotprovision.simulator.power_up import PowerUpReport
 from iotprovision.simulator.winc1510_wifi import saved_connection
 
@@ -28,6 +29,7 @@ FIRST_TRY_TIMEOUT = 20.0
 # After its first message the demo waits a second with its subscription.
 SUBSCRIPTION_TIMEOUT = 10.0
 REPORT_TIMEOUT = 20.0
+LOG_TIME = 0.5
 # The demo tries again by itself; one that was refused so often always will be.
 REFUSED_JOINS = 2
 REFUSED_HANDSHAKES = 3
@@ -59,19 +61,25 @@ def demo_connects(board: Board, microcontroller: Microcontroller, told: bool) ->
 
 
 def demo_reports(board: Board, microcontroller: Microcontroller, state: dict[str, Any]) -> bool:
-    """Let the board run until the demo has reported a state of its shadow, or does not in twenty seconds."""
+    """Let the board run until the demo, told by its shadow, has reported a state, or does not in twenty seconds."""
     assert isinstance(microcontroller, EmulatedMcu)
-    topic = f"$aws/things/{board.connections.traffic.client_id}/shadow/update"
-    return microcontroller.wait_until(lambda: (topic, state) in _reported(board.connections), REPORT_TIMEOUT)
+    traffic = board.connections.traffic
+    topic = f"$aws/things/{traffic.client_id}/shadow/update"
+    reported = microcontroller.wait_until(
+        lambda: bool(traffic.received) and state in _reported(traffic, topic), REPORT_TIMEOUT
+    )
+    # What it logs of that leaves the UART at 9600 baud.
+    microcontroller.wait_until(lambda: False, LOG_TIME)
+    return reported
 
 
-def _reported(record: ConnectionRecord) -> list[tuple[str, Any]]:
-    """Topic and state of each message to a shadow."""
+def _reported(traffic: MqttTraffic, shadow: str) -> list[Any]:
+    """The states that were sent to a shadow."""
     found = []
-    for topic, payload in record.traffic.published:
-        if topic.endswith("/shadow/update"):
+    for topic, payload in traffic.published:
+        if topic == shadow:
             with suppress(ValueError, KeyError, TypeError):
-                found.append((topic, json.loads(payload)["state"]["reported"]))
+                found.append(json.loads(payload)["state"]["reported"])
     return found
 
 
