@@ -4,37 +4,25 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
 import functools
 import secrets
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from iotprovision import interrupts
 from iotprovision.actions.dbgupgrade import ACTION as DEBUGGER_UPGRADE
 from iotprovision.actions.identity import Chip
-from iotprovision.actions.kept_application import KnownImage
 from iotprovision.actions.wincupgrade import ACTION as WIFI_MODULE_UPGRADE
-from iotprovision.chips.factory_certificates import VENDOR_ROOTS
 from iotprovision.chips.id_scope import IdScope
 from iotprovision.chips.winc_image import WincImage
 from iotprovision.cloud.aws.account import Account
 from iotprovision.environment import Environment
-from iotprovision.errors import (
-    ExitCode,
-    InterruptedRunError,
-    KitNotFoundError,
-    ProvisioningError,
-    StoreError,
-    UsageError,
-)
-from iotprovision.firmware.cache import FirmwareCache
+from iotprovision.errors import ExitCode, ProvisioningError, UsageError
 from iotprovision.firmware.debugger_archive import DebuggerArchive
-from iotprovision.firmware.hex_image import HexImage
-from iotprovision.firmware.index import Image, load_index
+from iotprovision.firmware.index import load_index
 from iotprovision.firmware.mcu import mcu_by_name
+from iotprovision.frame import framed
 from iotprovision.kit.boot_mode import needs_finishing
 from iotprovision.kit.debugger_upgrade import finish_upgrade
 from iotprovision.kit.detection import FoundKit, find_kit
@@ -45,55 +33,23 @@ from iotprovision.pki.names import Names
 from iotprovision.provisioners import provisioner
 from iotprovision.provisioners.plan import NEEDS_MCU, Plan
 from iotprovision.provisioners.work import AccountWork, Firmware, KitWork, WifiModuleUpgrade
-from iotprovision.report import Reporter, set_up_log
+from iotprovision.report import Reporter
 from iotprovision.steps import Record, Rules, run
-from iotprovision.store import Store
 from iotprovision.wire.wifi_network import WifiNetwork
+from iotprovision.workplace import Workplace
 
-if TYPE_CHECKING:
-    from iotprovision.simulator.bench import SimulatedBench
-
-FULL_OR_READ_ONLY = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
-SIMULATOR_FOLDER = "simulator"
-SIMULATED_STORE = "certificates"
 DEBUGGER_JOB = "debugger-firmware"
 CLOUD_NAMES = {"aws": "AWS", "azure": "Azure", "google": "Google"}
 
 
 def run_command(options: argparse.Namespace, environment: Environment) -> ExitCode:
-    """Do what the command line asks for; nothing raised here reaches the caller."""
-    reporter = Reporter(environment.out, environment.err, environment.variables, options.json)
-    log_file: Path | None = None
-    code = ExitCode.OK
-    try:
-        interrupts.treat_termination_as_interrupt()
-        folder = environment.store_folder / (SIMULATOR_FOLDER if options.simulate else "")
-        if not options.dry_run:
-            for part in dict.fromkeys((environment.store_folder, folder)):
-                Store(part).prepare()
-        log_file = set_up_log(None if options.dry_run else folder, options.logging, environment.err)
-        with contextlib.ExitStack() as resources:
-            Run(options, environment, reporter, resources).perform()
-    except ProvisioningError as error:
-        code = error.exit_code
-        reporter.failed(error)
-    except KeyboardInterrupt:
-        code = ExitCode.INTERRUPTED
-        reporter.failed(
-            InterruptedRunError(
-                "Interrupted",
-                "Steps that were reported are done; the others are not.",
-                "the same command goes on from there",
-            )
-        )
-    except Exception as error:  # noqa: BLE001 - the last net: a traceback helps nobody at a terminal
-        if isinstance(error, OSError) and error.errno in FULL_OR_READ_ONLY:
-            code = ExitCode.STORE
-            reporter.failed(StoreError(f"Cannot write: {error.strerror}", str(error.filename or ""), "make room there"))
-        else:
-            code = ExitCode.BUG
-            reporter.bug(error, log_file)
-    return reporter.end(code)
+    """Do the actions that the command line asks for; nothing raised here reaches the caller."""
+
+    def perform(reporter: Reporter, resources: contextlib.ExitStack) -> ExitCode:
+        Run(options, environment, reporter, resources).perform()
+        return ExitCode.OK
+
+    return framed(options, environment, not options.dry_run, perform)
 
 
 class Run:
@@ -113,9 +69,8 @@ class Run:
         self._actions = set(options.actions)
         self._archive: DebuggerArchive | None = None
         self._debugger_is_written = False
-        self._bench = self._simulated_bench() if options.simulate else None
-        folder = environment.store_folder
-        self._store = Store(folder / SIMULATOR_FOLDER / SIMULATED_STORE if self._bench else folder)
+        self._place = Workplace(options, environment, reporter, resources)
+        self._store = self._place.store
         self._passphrases = Passphrases(options, environment, self._store)
 
     def perform(self) -> None:
@@ -129,8 +84,7 @@ class Run:
             self._debugger_archive()
         if method.FACTS.notice:
             self._reporter.notice(method.FACTS.notice)
-        if self._bench:
-            self._resources.enter_context(self._bench)
+        self._place.open()
         kit = None if self._actions == {"certs"} else self._find_kit()
         if network and kit and not kit.kit.has_wifi:
             raise UsageError(
@@ -142,22 +96,12 @@ class Run:
         if not self._actions - {"none"}:
             return
         work = self._kit_work(kit, network) if kit else None
-        plan = Plan(method, self._actions, account, work, self._power_up if self._bench else None)
-        self._execute(plan, account)
+        plan = Plan(method, self._actions, account, work, self._power_up if self._place.is_simulated else None)
+        self._execute(plan, account, work)
         if work and "provision" in self._actions and (outlook := method.outlook(work)):
             self._reporter.notice(outlook)
 
     # --- what the run works with
-
-    def _simulated_bench(self) -> SimulatedBench:
-        from iotprovision.simulator.access_point import AccessPoint
-        from iotprovision.simulator.bench import SimulatedBench
-
-        folder = self._environment.store_folder / SIMULATOR_FOLDER
-        sandbox = self._options.provision_method == "sandbox"
-        given = self._options.simulated_access_point
-        access_point = None if given is None else AccessPoint.parse(given)
-        return SimulatedBench(folder, self._options.simulate, self._options.aws_profile, sandbox, access_point)
 
     def _network(self) -> WifiNetwork | None:
         options = self._options
@@ -176,7 +120,7 @@ class Run:
         return Names(**{name: value for name, value in given.items() if value is not None})
 
     def _find_kit(self) -> FoundKit:
-        serial_number = self._serial_number()
+        serial_number = self._place.serial_suffix
         if DEBUGGER_UPGRADE in self._actions and not self._options.dry_run and needs_finishing(serial_number):
             self._finish_debugger_upgrade()
         kit = find_kit(serial_number, self._options.port)
@@ -215,35 +159,18 @@ class Run:
         """
         if self._archive is None:
             image = next(image for image in load_index().images if DEBUGGER_JOB in image.jobs)
-            self._archive = DebuggerArchive.load(self._options.archive or self._cache().path(image))
+            self._archive = DebuggerArchive.load(self._options.archive or self._place.cache().path(image))
         return self._archive
 
     def _upgrade_lock(self) -> Path:
-        return self._cache().folder / "debugger-upgrade.lock"
-
-    def _serial_number(self) -> str | None:
-        """What tells the kit apart: the simulated kit is known by its name."""
-        given: str | None = self._options.serial_number
-        if self._bench is None:
-            return given
-        named = self._bench.serial_number
-        if given and not named.lower().endswith(given.lower()):
-            raise KitNotFoundError(
-                f"The simulated kit {self._options.simulate} has another serial number than {given}",
-                f"It is {named}.",
-                "leave out -s, or simulate the kit that is meant",
-            )
-        return named
+        return self._place.cache().folder / "debugger-upgrade.lock"
 
     def _account_work(self, names: Names) -> AccountWork:
         at_hand = self._passphrases.ca_at_hand() is not None
         authority = Authority(self._store, names, self._passphrases.of_ca, now, at_hand)
         if self._options.encrypt_keys and not self._options.fca and "certs" in self._actions:
             self._passphrases.check_encryption(authority)
-        return AccountWork(self._store, authority, self._open_account, "certs" in self._actions, self._forced())
-
-    def _open_account(self) -> Account:
-        return self._bench.account() if self._bench else Account(self._options.aws_profile)
+        return AccountWork(self._store, authority, self._place.account, "certs" in self._actions, self._forced())
 
     def _check_actions(self, kit: FoundKit) -> None:
         """:raises UsageError: an action cannot be done on this kit"""
@@ -262,7 +189,7 @@ class Run:
         files = self._store.for_kit(kit.serial_number)
         if not self._options.dry_run:
             self._resources.enter_context(files.lock())
-        scripts = functools.partial(self._cache().scripts_for, kit.mcu)
+        scripts = functools.partial(self._place.cache().scripts_for, kit.mcu)
         if NEEDS_MCU & self._actions and mcu_by_name(kit.mcu).programmed_with_scripts:
             scripts()  # fetched and checked before anything is done
         target = self._resources.enter_context(Target(kit, given_port=self._options.port, pack=scripts))
@@ -271,15 +198,15 @@ class Run:
             target=target,
             files=files,
             chip=Chip(target),
-            provisioning_firmware=self._firmware(kit, "iotprovision", self._options.provision_firmware),
-            known_images=self._known_images(kit),
+            provisioning_firmware=self._place.firmware(kit, "iotprovision", self._options.provision_firmware),
+            known_images=self._place.known_images(kit, self._options.application_firmware),
             application=application,
             network=network,
             provisioning_firmware_is_there=self._options.sprov,
             lock=not self._options.no_lock,
             random=secrets.token_bytes,
             clock=now,
-            factory_roots=self._bench.factory_roots() if self._bench else VENDOR_ROOTS,
+            factory_roots=self._place.factory_roots(),
             debugger_archive=self._debugger_archive,
             upgrade_lock=self._upgrade_lock(),
             debugger_is_written=self._debugger_is_written,
@@ -287,29 +214,12 @@ class Run:
             wifi_module_upgrade=self._wifi_module_upgrade(kit) if WIFI_MODULE_UPGRADE in self._actions else None,
         )
 
-    def _known_images(self, kit: FoundKit) -> list[KnownImage]:
-        """Images for this kit that are in the cache already, and the application that the user has in a file."""
-        cache = FirmwareCache(self._environment.variables)
-        known = [
-            KnownImage(
-                f"{image.name} {image.version or ''}".strip(),
-                functools.partial(_load, cache, image, kit.mcu),
-                is_application=any(job.startswith("demo-") for job in image.jobs),
-            )
-            for image in cache.index.for_kit(kit.name)
-            if image.mcu and cache.is_present(image)
-        ]
-        file = self._options.application_firmware
-        if file is not None:
-            known.insert(0, KnownImage(file.name, lambda: HexImage.load(file, kit.mcu), is_application=True))
-        return known
-
     def _wifi_module_upgrade(self, kit: FoundKit) -> WifiModuleUpgrade:
         """Firmware of the user's own for the Wi-Fi module, or the newest of the vendor."""
-        bridge, file = self._firmware(kit, WIFI_MODULE_UPGRADE, None), self._options.wifi_module_firmware
+        bridge, file = self._place.firmware(kit, WIFI_MODULE_UPGRADE), self._options.wifi_module_firmware
         if file is not None:
             return WifiModuleUpgrade(bridge, lambda: WincImage.load(file))
-        cache, image = self._cache(), kit.kit.image("wifi-module-firmware")
+        cache, image = self._place.cache(), kit.kit.image("wifi-module-firmware")
         return WifiModuleUpgrade(bridge, lambda: WincImage.load(cache.path(image)))
 
     def _application(self, kit: FoundKit) -> Firmware:
@@ -326,31 +236,17 @@ class Run:
                 "Nothing was changed. All but the action application can be done.",
                 (f"iotprovision -c {cloud} {others}\n" if others else "") + "or give an application with -app FILE",
             )
-        return self._firmware(kit, job, file)
+        return self._place.firmware(kit, job, file)
 
     def _id_scope(self) -> IdScope | None:
         text = self._options.id_scope
         return None if text is None else IdScope(text)
 
-    def _firmware(self, kit: FoundKit, job: str, file: Path | None) -> Firmware:
-        if file is not None:
-            return Firmware(file.name, lambda: HexImage.load(file, kit.mcu))
-        image = kit.kit.image(job)
-        name = f"{image.name} {image.version or ''}".strip()
-        return Firmware(name, functools.partial(_load, self._cache(), image, kit.mcu))
-
-    def _cache(self) -> FirmwareCache:
-        return FirmwareCache(
-            self._environment.variables,
-            announce=lambda wheel: self._reporter.notice(f"Fetching firmware images with pip ({wheel.requirement})"),
-        )
-
     # --- the steps
 
     def _power_up(self) -> Mapping[str, Any]:
-        assert self._bench is not None
         demo = self._options.application_firmware is None
-        report: Mapping[str, Any] = self._bench.power_up(demo, told=self._options.wifi_ssid is not None)
+        report = self._place.power_up(demo, told=self._options.wifi_ssid is not None)
         self._reporter.add("first_connection", report)
         return report
 
@@ -365,7 +261,7 @@ class Run:
         }
         return frozenset(name for name, is_given in given.items() if is_given)
 
-    def _execute(self, plan: Plan, account: AccountWork) -> None:
+    def _execute(self, plan: Plan, account: AccountWork, work: KitWork | None) -> None:
         rules = Rules(self._options.dry_run, self._forced())
         records: list[Record] = []
         try:
@@ -378,6 +274,19 @@ class Run:
             self._reporter.table(records, self._options.dry_run)
             if account.opened:
                 self._reporter.add("account", _account_data(account.opened))
+            if work:
+                self._add_kit_data(work)
+
+    def _add_kit_data(self, work: KitWork) -> None:
+        """What the run worked with on the kit, for the document and the history."""
+        firmware = {"debugger": work.target.kit.debugger_version}
+        if "provision" in self._actions:
+            firmware["provisioning_firmware"] = work.provisioning_firmware.name
+        if work.application:
+            firmware["application"] = work.application.name
+        self._reporter.add("firmware", firmware)
+        if work.chip.known_serial_number:
+            self._reporter.add("chip", {"serial_number": work.chip.known_serial_number.hex().upper()})
 
     def _put_application_back(self, plan: Plan, records: list[Record]) -> None:
         """After a failure: the kit gets back what it held, if the run has taken it and put nothing in its place."""
@@ -391,10 +300,6 @@ class Run:
             self._reporter.warning(f"the application could not be put back: {error.what}")
         if plan.kept and plan.kept.path:
             self._reporter.notice(f"The application that the kit held is kept in {plan.kept.path}")
-
-
-def _load(cache: FirmwareCache, image: Image, mcu: str) -> HexImage:
-    return HexImage.load(cache.path(image), mcu)
 
 
 def _account_data(account: Account) -> dict[str, Any]:

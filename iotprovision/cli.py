@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import sys
 
+from iotprovision.commands import command_parser
 from iotprovision.environment import SETTING_PREFIX, Environment
 from iotprovision.errors import ExitCode, ProvisioningError, UsageError
-from iotprovision.options import ACTIONS, NEWER_ACTIONS, SIMULATED_KITS, build_parser
+from iotprovision.options import ACTIONS, COMMANDS, NEWER_ACTIONS, SIMULATED_KITS, build_parser
 
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
@@ -25,20 +26,52 @@ def parse(arguments: Sequence[str], environment: Environment) -> argparse.Namesp
     :raises UsageError: a combination that makes no sense, or a setting that is none
     """
     parser = build_parser()
-    parser.parse_args(arguments)  # --help and mistakes first: they need no settings
+    command, arguments = _command_among(arguments, parser)
+    (command_parser(command, parser) if command else parser).parse_args(arguments)  # --help and mistakes come first
     settings_file = environment.store_folder / "config.yaml"
     if os.path.lexists(settings_file) or any(name.startswith(SETTING_PREFIX) for name in environment.variables):
         from iotprovision.settings import apply_environment, apply_file
 
         apply_file(parser, settings_file)
         apply_environment(parser, environment.variables)
+    if command:
+        # The settings are those of the actions; a command takes over what it has in common with them.
+        options = command_parser(command, parser).parse_args(arguments)
+        options.command = command
+        _refuse_others(options)
+        return options
     options = parser.parse_args(arguments)
+    options.command = None
     _settle_simulated_kit(options, parser)
     _settle_actions(options)
     _settle_wifi(options, parser)
     _settle_archive(options, parser)
     _settle_cloud(options, parser)
     return options
+
+
+def _command_among(arguments: Sequence[str], parser: argparse.ArgumentParser) -> tuple[str | None, Sequence[str]]:
+    """The first word that names a command and is not the value of an option; the arguments without it."""
+    take_a_value = {option for action in parser._actions if action.nargs is None for option in action.option_strings}
+    before = ""
+    for index, word in enumerate(arguments):
+        if word in COMMANDS and before not in take_a_value:
+            return word, [*arguments[:index], *arguments[index + 1 :]]
+        before = word
+    return None, arguments
+
+
+def _refuse_others(options: argparse.Namespace) -> None:
+    words = [*options.others, *([options.simulate] if options.simulate in (*ACTIONS, *NEWER_ACTIONS) else [])]
+    if not words:
+        return
+    if words[0] in (*ACTIONS, *NEWER_ACTIONS, *COMMANDS):
+        raise UsageError(
+            f"{options.command} stands alone: it goes with no action and no other command",
+            f"{words[0]} was asked for too.",
+            f"iotprovision {options.command}, and then iotprovision {words[0]}",
+        )
+    raise UsageError(f"{options.command} takes no word {words[0]!r}", hint=f"iotprovision {options.command} --help")
 
 
 def _settle_simulated_kit(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
@@ -151,6 +184,10 @@ def main(arguments: Sequence[str] | None = None, environment: Environment | None
         return int(stop.code or 0)
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
+    if options.command:
+        from iotprovision.commands import perform
+
+        return int(perform(options, environment))
     from iotprovision.app import run_command
 
     return int(run_command(options, environment))

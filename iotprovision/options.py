@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 ACTIONS = ("all", "dbgupgrade", "certs", "wincupgrade", "provision", "links", "application", "none")
 NEWER_ACTIONS = {"account": "certs", "debuggerupgrade": "dbgupgrade"}
+COMMANDS = {
+    "history": "what earlier runs did",
+}
+"""What is no action: each stands alone, and has options of its own in a module of ``commands/``."""
 CLOUDS = ("google", "aws", "azure")
 METHODS = ("sandbox", "mar", "jitr", "custom")
 LEVELS = ("fatal", "error", "warning", "info", "debug")
@@ -32,7 +36,10 @@ SIMULATED_KITS = (
 
 FALLBACK_WIDTH = 100
 
-EPILOG = """\
+EPILOG = f"""\
+commands, each with options of its own (iotprovision COMMAND --help):
+{chr(10).join(f"  {name:<12} {purpose}" for name, purpose in COMMANDS.items())}
+
 examples:
   iotprovision                             the connected kit becomes a device of the vendor's sandbox account
   iotprovision -c aws -m jitr              ... of your own account, that of your AWS profile
@@ -56,14 +63,17 @@ def _help_format(prog: str) -> argparse.HelpFormatter:
     return argparse.RawDescriptionHelpFormatter(prog, width=(width or FALLBACK_WIDTH) - 2)
 
 
+def parser_called(prog: str, description: str, epilog: str) -> argparse.ArgumentParser:
+    """A parser without options, in the way of this program."""
+    return argparse.ArgumentParser(
+        prog=prog, description=description, epilog=epilog, formatter_class=_help_format, allow_abbrev=False
+    )
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser, with every option that works and no other: first those of the vendor's tool, then ours."""
-    parser = argparse.ArgumentParser(
-        prog="iotprovision",
-        description="Makes a Microchip IoT kit a trusted device of a cloud account, and proves it.",
-        epilog=EPILOG,
-        formatter_class=_help_format,
-        allow_abbrev=False,
+    parser = parser_called(
+        "iotprovision", "Makes a Microchip IoT kit a trusted device of a cloud account, and proves it.", EPILOG
     )
     actions = parser.add_argument(
         "actions",
@@ -73,7 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"action(s) to perform: {', '.join(ACTIONS)} (default: all)",
     )
     # For shell completion: argparse may not check the choices itself, because of --simulate with an action behind it.
-    setattr(actions, "completer", lambda **_: (*ACTIONS, *NEWER_ACTIONS))  # noqa: B010 - no attribute that argparse knows
+    setattr(actions, "completer", lambda **_: (*ACTIONS, *NEWER_ACTIONS, *COMMANDS))  # noqa: B010 - no attribute that argparse knows
     _add_known_options(parser)
     _add_own_options(parser.add_argument_group("more options"))
     _add_newer_spellings(parser.add_argument_group("spellings of the vendor's newer tool"))

@@ -51,6 +51,8 @@ class Reporter:
         self._shown_at = 0.0
         self._kit = ""
         self._written = True
+        self.records: list[Record] = []
+        """Of the steps that ended well, in their order."""
 
     def for_kit(self, serial_number: str) -> None:
         """From here on, every event is about this kit."""
@@ -68,6 +70,11 @@ class Reporter:
         """Put a value into the JSON document."""
         self._document[key] = value
 
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """What is in the JSON document so far."""
+        return self._document
+
     def step_begins(self, title: str) -> None:
         log.info("%sstep begins: %s", self._prefix(), title)
         self._shown_at = time.monotonic()
@@ -83,6 +90,7 @@ class Reporter:
 
     def step_ends(self, record: Record) -> None:
         self._close_bar()
+        self.records.append(record)
         log.info(
             "%sstep ends: %s; found: %s; done: %s; proof: %s",
             self._prefix(),
@@ -99,12 +107,22 @@ class Reporter:
         self.add("steps", [_as_data(record) for record in records])
         if self._as_json or not records:
             return
-        table = Table(show_edge=False, pad_edge=False)
-        for heading in ("Step", "Found", "Would be done" if dry_run else "Done", "Proof"):
-            table.add_column(heading, overflow="fold")
+        table = _table("Step", "Found", "Would be done" if dry_run else "Done", "Proof")
         for record in records:
             found = Text(record.found, _STATE_STYLE[record.state])
             table.add_row(Text(record.title), found, Text(record.done), Text(record.proof))
+        self._show(table)
+
+    def rows(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """The result of a command that lists things; for a script it is in the document already."""
+        if self._as_json or not rows:
+            return
+        table = _table(*headings)
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        self._show(table)
+
+    def _show(self, table: Table) -> None:
         # The stream may take less than Unicode, as on Windows where it is no terminal: lines become ASCII then.
         encoding = self._out.encoding or "utf-8"
         content = io.BytesIO()
@@ -177,6 +195,13 @@ class Reporter:
         if self._bar is not None:
             self._bar.stop()
             self._bar = self._task = None
+
+
+def _table(*headings: str) -> Table:
+    table = Table(show_edge=False, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table
 
 
 def _width(stream: TextIO) -> int:

@@ -14,6 +14,9 @@ from typing import Protocol
 from iotprovision.errors import ProofError
 from iotprovision.findings import Finding, State
 
+NOTHING = "nothing"
+"""What a step says that did not have to be applied."""
+
 Progress = Callable[[int, int], None]
 """Called with (done, total), in bytes."""
 
@@ -76,6 +79,11 @@ class Record:
     proof: str
     irreversible: bool = False
 
+    @property
+    def changed(self) -> bool:
+        """Whether anything was done."""
+        return self.done != NOTHING
+
 
 class Observer(Protocol):
     """Who is told about the steps while they run."""
@@ -117,7 +125,7 @@ def _make_true(step: Step, rules: Rules, observer: Observer) -> Record:
         observer.progress(step.title, done, total)
 
     before = Finding(State.UNKNOWN, step.unaskable) if step.unaskable else step.check(progress)
-    done, last = "nothing", before
+    done, last = NOTHING, before
     if not before.in_place or rules.force & step.forced_by:
         done = step.apply(progress)
         if not step.unaskable:

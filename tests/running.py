@@ -16,8 +16,8 @@ from typing import Any
 from iotprovision.cli import main
 from iotprovision.environment import Environment
 
-# What a run may always change: its log, the counters of the simulator, and the running cloud's own notes.
-IGNORED = ("iotprovision.log", "meters.json", "cloud/", ".lock", "kit.yaml", "connection.json")
+# What a run may always change: its log and history, the counters of the simulator, and the running cloud's own notes.
+IGNORED = ("iotprovision.log", "history.jsonl", "meters.json", "cloud/", ".lock", "kit.yaml", "connection.json")
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ import pytest
 
 import iotprovision
 from iotprovision.cli import main, parse
+from iotprovision.commands import command_parser
 from iotprovision.environment import Environment
 from iotprovision.errors import ExitCode, UsageError
-from iotprovision.options import build_parser
+from iotprovision.options import COMMANDS, build_parser
 
 PACKAGE = Path(iotprovision.__file__).parent
 
@@ -24,10 +25,10 @@ def environment(tmp_path: Path) -> Environment:
     return Environment(io.StringIO(), io.StringIO(), {"IOTPROVISION_HOME": str(tmp_path / "store")})
 
 
-def names_read() -> set[str]:
+def names_read(*files: str) -> set[str]:
     """Every attribute that the program reads of an object called ``options`` or ``_options``, outside the parser."""
     names: set[str] = set()
-    for file in (PACKAGE / "app.py", PACKAGE / "cli.py", PACKAGE / "passphrases.py"):
+    for file in (PACKAGE / name for name in ("cli.py", "frame.py", "passphrases.py", "workplace.py", *files)):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
                 owner = node.value
@@ -37,13 +38,74 @@ def names_read() -> set[str]:
     return names
 
 
+def declared(parser: argparse.ArgumentParser) -> set[str]:
+    """What the options of a parser are called once they are read."""
+    without_value = (argparse._HelpAction, argparse._VersionAction)
+    return {action.dest for action in parser._actions if not isinstance(action, without_value)}
+
+
 def test_every_option_is_read() -> None:
-    declared = {
-        action.dest
-        for action in build_parser()._actions
-        if not isinstance(action, (argparse._HelpAction, argparse._VersionAction))
-    }
-    assert declared - names_read() == set()
+    assert declared(build_parser()) - names_read("app.py") == set()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_of_a_command_is_read(command: str) -> None:
+    options = declared(command_parser(command, build_parser()))
+    assert {"json", "simulate", "logging"} < options
+    assert options - names_read(f"commands/{command}.py") == set()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_has_help_with_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert f"  iotprovision {command}" in text.partition("examples:")[2]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("others", [["provision"], ["account"], ["all"]])
+def test_a_command_stands_alone(command: str, others: list[str], environment: Environment) -> None:
+    for arguments in ([command, *others], [*others, command], ["--simulate", *others, command]):
+        assert main(arguments, environment) == ExitCode.USAGE
+        assert f"{command} stands alone" in environment.err.getvalue()
+        assert others[0] in environment.err.getvalue()
+    assert not environment.store_folder.exists()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_option_of_actions_is_refused_with_a_command(
+    command: str, environment: Environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "--no-lock"], environment) == ExitCode.USAGE
+    assert "--no-lock" in capsys.readouterr().err
+
+
+def test_options_of_a_command_are_refused_with_actions(
+    environment: Environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = {
+        option
+        for command in COMMANDS
+        for action in command_parser(command, build_parser())._actions
+        for option in action.option_strings
+    } - {option for action in build_parser()._actions for option in action.option_strings}
+    assert own
+    for option in own:
+        assert main(["certs", option], environment) == ExitCode.USAGE
+        assert option in capsys.readouterr().err
+
+
+def test_a_command_is_found_wherever_it_stands(environment: Environment) -> None:
+    for arguments in (["-s", "12", "--simulate", "history"], ["history", "--simulate", "-s", "12"]):
+        options = parse(arguments, environment)
+        assert (options.command, options.simulate, options.serial_number) == ("history", "avr-iot-wa", "12")
+    assert parse(["-s", "history", "certs"], environment).command is None
+
+
+def test_a_command_takes_the_settings_that_it_shares_and_leaves_the_others(environment: Environment) -> None:
+    write_settings(environment, "serial-number: 4321\nprovision-method: jitr\npsk-file: somewhere\n")
+    assert parse(["history"], environment).serial_number == "4321"
+    assert parse(["history", "-s", "1"], environment).serial_number == "1"
 
 
 def test_options_are_spelled_as_users_know_them() -> None:
@@ -224,9 +286,9 @@ def test_newer_spellings_mean_the_same(environment: Environment) -> None:
 def test_help_and_version_import_nothing_heavy() -> None:
     script = (
         "import sys\nfrom iotprovision.cli import main\n"
-        "assert main([sys.argv[1]]) == 0\n"
+        "assert main(sys.argv[1:]) == 0\n"
         "heavy = {'boto3', 'botocore', 'cryptography', 'pymcuprog', 'pyedbglib', 'rich', 'yaml'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    for option in ("--help", "--version"):
-        subprocess.run([sys.executable, "-c", script, option], check=True, capture_output=True)
+    for arguments in (["--help"], ["--version"], *([command, "--help"] for command in COMMANDS)):
+        subprocess.run([sys.executable, "-c", script, *arguments], check=True, capture_output=True)

@@ -47,6 +47,11 @@ class Chip:
         self._public_key: bytes | None = None
 
     @property
+    def known_serial_number(self) -> bytes | None:
+        """9 bytes; None as long as nobody asked for it."""
+        return self._serial_number
+
+    @property
     def serial_number(self) -> bytes:
         """9 bytes."""
         if self._serial_number is None:

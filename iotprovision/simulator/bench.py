@@ -34,6 +34,7 @@ class SimulatedBench:
     :param profile: name of the AWS profile; it exists in the local cloud whatever it is
     :param sandbox: whether the board is to connect to the vendor's account instead of the user's own
     :param access_point: the Wi-Fi network that an emulated board can join
+    :param needs_cloud: whether the cloud is started; without it only the kit is there
     :raises UsageError: there is no such kit
     """
 
@@ -43,6 +44,7 @@ class SimulatedBench:
         kit_name: str,
         profile: str,
         sandbox: bool = False,
+        needs_cloud: bool = True,
         access_point: AccessPoint | None = None,
     ) -> None:
         self._folder = folder
@@ -51,16 +53,18 @@ class SimulatedBench:
         self._sandbox = SandboxAccount(folder, not self._kit_name.kind.has_modem) if sandbox else None
         self._cloud = self._sandbox.cloud if self._sandbox else LocalCloud(folder / "cloud", profile)
         self._chip_is_known = False
+        self._needs_cloud = needs_cloud
         self._resources = contextlib.ExitStack()
 
     def __enter__(self) -> SimulatedBench:
         with contextlib.ExitStack() as resources:
             # The cloud first: only one run can have it, so that no kit of a run which is just ending is used.
-            resources.enter_context(self._cloud)
+            if self._needs_cloud:
+                resources.enter_context(self._cloud)
             if not self._is_served():
                 resources.enter_context(start_kits([self._kit_name], self._folder))
             resources.enter_context(attached(self._folder))
-            if self._kit_name.emulated:
+            if self._kit_name.emulated and self._needs_cloud:
                 # The demo may use its radio as soon as it runs, and the vendor's account knows the chip long before.
                 self._tell_kit(
                     "surroundings", cloud=asdict(self._cloud.address), access_point=asdict(self._access_point)

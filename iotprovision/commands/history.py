@@ -1,0 +1,83 @@
+"""The command ``history``: what earlier runs did."""
+
+from __future__ import annotations
+
+from iotprovision.errors import ExitCode, UsageError
+
+TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+    from iotprovision.report import Reporter
+    from iotprovision.workplace import Workplace
+
+SHARED = ("serial_number",)
+EXAMPLES = """\
+  iotprovision history                     the last twenty runs
+  iotprovision history -s 4321 --last 0    all runs on the kit whose serial number ends in 4321
+  iotprovision history --json              the same for a script, with every step and its proof
+"""
+SHOWN = 20
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of its own."""
+    group = parser.add_argument_group("options of history")
+    group.add_argument(
+        "--last",
+        type=int,
+        default=SHOWN,
+        metavar="NUMBER",
+        help=f"how many runs are shown, the latest ones; 0 for all (default: {SHOWN})",
+    )
+
+
+def writes(options: argparse.Namespace) -> bool:
+    """It only reads."""
+    return False
+
+
+def perform(options: argparse.Namespace, place: Workplace, reporter: Reporter) -> ExitCode:
+    """Show records, oldest first; lines that are none are named."""
+    if options.last < 0:
+        raise UsageError(f"--last takes a number of runs, not {options.last}", hint="0 for all")
+    suffix = (options.serial_number or "").lower()
+    records, bad_lines = place.history.read()
+    chosen = [record for record in records if not suffix or _serial_number(record).lower().endswith(suffix)]
+    shown = chosen[-options.last :]
+    for line in bad_lines:
+        reporter.warning(f"line {line.number} of {place.history.path} was left out: {line.why}")
+    reporter.add("file", str(place.history.path))
+    reporter.add("runs", shown)
+    reporter.add("unreadable", [{"line": line.number, "why": line.why} for line in bad_lines])
+    if not records:
+        reporter.notice("No run has been recorded yet")
+    elif not chosen:
+        reporter.notice(f"No run on a kit whose serial number ends in {options.serial_number} has been recorded")
+    elif len(shown) < len(chosen):
+        reporter.notice(f"{len(chosen) - len(shown)} earlier runs are not shown; --last 0 shows all")
+    reporter.rows(("Time (UTC)", "Kit", "Run", "Result", "Changed"), [_row(record) for record in shown])
+    return ExitCode.OK
+
+
+def _row(record: dict[str, Any]) -> tuple[str, ...]:
+    kit = _mapping(record, "kit")
+    changed = record.get("changed")
+    names = [str(entry.get("step", "")) for entry in changed if isinstance(entry, dict)] if changed else []
+    return (
+        str(record["time"])[:19].replace("T", " "),
+        f"{kit.get('name', '')} {_serial_number(record)}".strip(),
+        str(record.get("run", "")),
+        str(record.get("result", "")).replace("_", " "),
+        "; ".join(names) or "nothing",
+    )
+
+
+def _serial_number(record: dict[str, Any]) -> str:
+    return str(_mapping(record, "kit").get("serial_number", ""))
+
+
+def _mapping(record: dict[str, Any], key: str) -> dict[str, Any]:
+    value = record.get(key)
+    return value if isinstance(value, dict) else {}
