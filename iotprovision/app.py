@@ -96,7 +96,9 @@ class Run:
         if not self._actions - {"none"}:
             return
         work = self._kit_work(kit, network) if kit else None
-        plan = Plan(method, self._actions, account, work, self._power_up if self._place.is_simulated else None)
+        plan = Plan(
+            method, self._actions, account, work, self._power_up if self._place.is_simulated else None, self._place.join
+        )
         self._execute(plan, account, work)
         if work and "provision" in self._actions and (outlook := method.outlook(work)):
             self._reporter.notice(outlook)

@@ -145,6 +145,13 @@ class Workplace:
 
         return self._bench.factory_roots() if self._bench else VENDOR_ROOTS
 
+    def join(self) -> str | None:
+        """Let the simulated board join the network that it was just told.
+
+        :returns: why it did not, empty when it did; None where that cannot be watched
+        """
+        return self._bench.join() if self._bench else None
+
     def power_up(self, demo: bool, told: bool) -> Mapping[str, Any]:
         """Let the simulated board do its first power-up.
 

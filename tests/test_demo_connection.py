@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from iotprovision.wire.wifi_network import WifiNetwork
 
 pytest.importorskip("yasimavr", reason="the emulator extra is not installed: pip install '.[emulator]'")
 from iotprovision.simulator.access_point import AccessPoint, Surroundings
-from iotprovision.simulator.demo_connection import demo_connects, demo_reports
+from iotprovision.simulator.demo_connection import demo_connects, demo_joins, demo_reports
 from iotprovision.simulator.emulated_avr import EmulatedAvr
 from iotprovision.simulator.power_up import PowerUpReport
 from iotprovision.simulator.winc1510_wifi import WPA_PSK, Connection, save_connection, saved_connection
@@ -137,7 +138,9 @@ def refusal(board: Board) -> str:
 def test_it_connects_with_what_the_chips_hold_and_obeys_its_shadow(world: World, board: Board) -> None:
     thing = thing_of(private_key(1234567).public_key())
     with Power(board) as power:
+        started = time.monotonic()
         report = demo_connects(board, power.mcu, told=False)
+        assert time.monotonic() - started < 15, "wall seconds from power-up to the first message"
         assert report is not None
         assert report["failure"] == ""
         assert [attempt["accepted"] for attempt in report["attempts"]] == [True]
@@ -237,6 +240,7 @@ def test_what_the_console_is_told_is_saved_once_it_was_right(board: Board) -> No
     board.wifi_module.flash[0x9000:0xA000] = b"\xff" * 0x1000
     with Power(board) as power:
         assert power.tell(b"wifi lab,correct horse,2\n").startswith(b"OK\r\n")
+        assert demo_joins(board, power.mcu) == ""
         report = demo_connects(board, power.mcu, told=True)
         assert report is not None
         assert report["failure"] == ""
@@ -267,4 +271,5 @@ def test_wep_is_taken_and_nothing_happens(board: Board) -> None:
     with Power(board) as power:
         assert power.tell(b"wifi lab,0123456789,3\n").startswith(b"OK\r\n")
         assert board.connections.asked_for == ""
+        assert "did not ask" in (demo_joins(board, power.mcu) or "")
     assert "OK" in WifiNetwork("lab", "0123456789", "wep").warnings[0]

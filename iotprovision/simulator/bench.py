@@ -95,6 +95,14 @@ class SimulatedBench:
         """What the factory certificates of the simulated chips come from."""
         return {kind: factory_root(self._folder, kind) for kind in Kind}
 
+    def join(self) -> str | None:
+        """Let the board join the network that it was just told.
+
+        :returns: why it did not, empty when it did; None where that cannot be watched
+        """
+        reason: str | None = self._tell_kit("demo joins")
+        return reason
+
     def power_up(self, demo: bool = False, told: bool = False) -> dict[str, Any]:
         """Let the board do its first power-up; see :class:`iotprovision.simulator.power_up.PowerUpReport`.
 

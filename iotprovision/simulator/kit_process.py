@@ -46,6 +46,12 @@ def _surround(kit: SimulatedKit, request: dict[str, Any]) -> None:
     kit.board.surroundings = Surroundings(AccessPoint(**request["access_point"]), CloudAddress(**request["cloud"]))
 
 
+def _demo_joins(kit: SimulatedKit, _request: dict[str, Any]) -> str | None:
+    from iotprovision.simulator.demo_connection import demo_joins
+
+    return demo_joins(kit.board, kit.microcontroller)
+
+
 def _demo_connects(kit: SimulatedKit, request: dict[str, Any]) -> Any:
     from iotprovision.simulator.demo_connection import demo_connects
 
@@ -66,6 +72,7 @@ ACTIONS: dict[str, Callable[[SimulatedKit, dict[str, Any]], Any]] = {
     "plug in": lambda kit, _: kit.plug_in(),
     "power up": _power_up,
     "surroundings": _surround,
+    "demo joins": _demo_joins,
     "demo connects": _demo_connects,
     "demo reports": _demo_reports,
 }
