@@ -172,8 +172,9 @@ def test_messages_wait_for_each_other_and_a_reset_forgets_them(driver: Driver) -
     assert driver.messages(1) == []
 
 
-def test_a_request_that_nobody_knows_is_taken(driver: Driver) -> None:
+def test_a_request_that_nobody_knows_or_that_is_cut_off_is_taken(driver: Driver) -> None:
     driver.ask(4, 99, b"abc")
+    driver.ask(WIFI, CONNECT, b"abc")
     assert driver.messages(0.5) == []
 
 
@@ -223,3 +224,11 @@ def test_mqtt_is_read_along_wherever_it_is_cut() -> None:
         assert (traffic.client_id, traffic.answer) == ("abcd", 0)
         assert traffic.published == [(topic, b"ab")]
         assert (traffic.subscribed, traffic.received) == (["a/b"], ["a/b"])
+
+
+def test_what_is_no_mqtt_is_no_trouble() -> None:
+    traffic = MqttTraffic()
+    for data in (b"GET / HTTP/1.1\r\n\r\n", bytes.fromhex("1000 3000 8200"), bytes(range(256))):
+        traffic.sent(data)
+        traffic.came(data)
+    assert traffic.published == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 _CONNECT, _CONNACK, _PUBLISH, _SUBSCRIBE, _SUBACK = 1, 2, 3, 8, 9
@@ -33,6 +34,10 @@ class MqttTraffic:
     def sent(self, data: bytes) -> None:
         """Bytes from the client."""
         self._from_client += data
+        with suppress(struct.error, IndexError):  # not MQTT at all
+            self._read_client()
+
+    def _read_client(self) -> None:
         for kind, flags, body in _packets(self._from_client):
             if kind == _CONNECT:
                 self.client_id = _text(body, 10)
@@ -45,6 +50,10 @@ class MqttTraffic:
     def came(self, data: bytes) -> None:
         """Bytes from the server."""
         self._from_server += data
+        with suppress(struct.error, IndexError):
+            self._read_server()
+
+    def _read_server(self) -> None:
         for kind, flags, body in _packets(self._from_server):
             if kind == _CONNACK and len(body) == 2:
                 self.answer = body[1]

@@ -12,6 +12,7 @@ import itertools
 import struct
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from iotprovision.simulator.winc1510 import Winc1510
@@ -105,4 +106,5 @@ class HostInterface:
         group, operation, length = _HEADER.unpack(self._module.read_memory(address, HEADER_SIZE))
         handler = self.handlers.get((group, operation))
         if handler:
-            handler(self._module.read_memory(address + HEADER_SIZE, max(0, length - HEADER_SIZE)))
+            with suppress(struct.error, IndexError):  # too short for its kind: not answered
+                handler(self._module.read_memory(address + HEADER_SIZE, max(0, length - HEADER_SIZE)))

@@ -12,24 +12,21 @@ import select
 import socket
 import struct
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
-from types import SimpleNamespace
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA256, Hash
-from ecdsa import NIST256p
-from tlslite.api import HandshakeSettings, TLSConnection
 from tlslite.constants import AlertDescription
-from tlslite.errors import TLSAbruptCloseError, TLSRemoteAlert
-from tlslite.x509 import X509
-from tlslite.x509certchain import X509CertChain
+from tlslite.errors import TLSAbruptCloseError, TLSError, TLSRemoteAlert
 
+from iotprovision.chips.ecc608 import coordinates
 from iotprovision.chips.root_store import P256, Root, name_digest
+from iotprovision.simulator.tls_with_keys_elsewhere import connect
 
 # The server is on this machine; what takes longer than this never comes.
 CONNECT_TIMEOUT = 5.0
@@ -138,7 +135,7 @@ class TlsClient:
         """Plain data to the server; False when the connection is gone."""
         try:
             self._connection.write(data)
-        except (OSError, ValueError):
+        except (OSError, TLSError, ValueError):
             return False
         return True
 
@@ -154,7 +151,7 @@ class TlsClient:
                 return None
         try:
             return bytes(self._connection.read(max=LARGEST_PIECE, min=1)) or None
-        except (OSError, TLSAbruptCloseError, TLSRemoteAlert, ValueError):
+        except (OSError, TLSError, ValueError):
             return None
 
     def close(self) -> None:
@@ -169,13 +166,9 @@ class TlsClient:
         try:
             if not self._chain:
                 raise _RefusedError("the Wi-Fi module holds no client certificates")
-            certificates = [_parsed(certificate) for certificate in self._chain]
             self._socket = socket.create_connection(("127.0.0.1", self._port), CONNECT_TIMEOUT)
             self._socket.settimeout(HANDSHAKE_TIMEOUT)
-            self._connection = _Connection(self._socket, self)
-            self._connection.handshakeClientCert(
-                X509CertChain(certificates), _DeviceKey(self), settings=_settings(), serverName=self._server_name
-            )
+            self._connection = connect(self._socket, self._chain, self._server_name, self)
             self._events.put(Established())
         except TLSRemoteAlert as alert:
             name = AlertDescription.toStr(alert.description)
@@ -200,7 +193,7 @@ class TlsClient:
         """
         r, s = (number.to_bytes(_COORDINATE, "big") for number in utils.decode_dss_signature(signature))
         lengths = struct.pack(">4H", P256, _COORDINATE, len(digest), 2 * _COORDINATE)
-        tail = lengths + _coordinates(key) + digest + r + s
+        tail = lengths + coordinates(key) + digest + r + s
         if self._ask_host(EccOperation.VERIFY, struct.pack("<I", 1), tail).status:
             raise _RefusedError(f"the secure element finds the signature of {what} wrong")
 
@@ -243,92 +236,7 @@ class TlsClient:
         return utils.encode_dss_signature(r, s)
 
 
-class _DeviceKey:
-    """What tlslite-ng takes for the device's private key; the key stays in the secure element."""
-
-    key_type = "ecdsa"
-    private_key = SimpleNamespace(curve=NIST256p)
-
-    def __init__(self, client: TlsClient) -> None:
-        self._client = client
-
-    def __len__(self) -> int:
-        return 256
-
-    def sign(self, digest: bytearray, *_rules: Any) -> bytearray:
-        return bytearray(self._client.sign(bytes(digest)))
-
-    def verify(self, *_arguments: Any) -> bool:
-        return True  # the server checks it
-
-
-class _ServerKey:
-    """What tlslite-ng takes for the server's public key; the host checks with it."""
-
-    key_type = "ecdsa"
-    curve_name = "NIST256p"
-    public_key = SimpleNamespace(curve=NIST256p)
-
-    def __init__(self, client: TlsClient, key: ec.EllipticCurvePublicKey) -> None:
-        self._client = client
-        self._key = key
-
-    def verify(self, signature: bytearray, digest: bytearray, **_rules: Any) -> bool:
-        self._client.verify(self._key, bytes(digest), bytes(signature), "the server's key exchange")
-        return True
-
-
-class _Connection(TLSConnection):  # type: ignore[misc]
-    """tlslite-ng with the three places where it would use keys itself led to the host."""
-
-    def __init__(self, sock: socket.socket, client: TlsClient) -> None:
-        super().__init__(sock)
-        self._module = client  # the base class has a _client of its own
-
-    def _clientGetKeyFromChain(self, certificate: Any, settings: Any, tack_ext: Any = None) -> Iterator[Any]:  # noqa: N802
-        chain = certificate.cert_chain
-        certificates = [x509.load_der_x509_certificate(bytes(entry.bytes)) for entry in chain.x509List] if chain else []
-        if not certificates:
-            raise _RefusedError("the server showed no certificate")
-        yield _ServerKey(self._module, self._module.check_chain(certificates)), chain, tack_ext
-
-    def _clientKeyExchange(self, *arguments: Any) -> Any:  # noqa: N802
-        exchange = arguments[-1]
-
-        def process(_server_key: Any, message: Any) -> bytearray:
-            point, secret = self._module.shared_secret(bytes(message.ecdh_Ys))
-            exchange.ecdhYc = bytearray(point)
-            return bytearray(secret)
-
-        exchange.processServerKeyExchange = process
-        return super()._clientKeyExchange(*arguments)
-
-
-def _settings() -> HandshakeSettings:
-    """What the demo applications allow the module: ECDHE with ECDSA on P-256, AES-128-GCM."""
-    settings = HandshakeSettings()
-    settings.minVersion = settings.maxVersion = (3, 3)
-    settings.keyExchangeNames = ["ecdhe_ecdsa"]
-    settings.cipherNames = ["aes128gcm"]
-    settings.eccCurves = ["secp256r1"]
-    settings.keyShares = []
-    settings.ecdsaSigHashes = ["sha256"]
-    settings.useExtendedMasterSecret = settings.useEncryptThenMAC = False
-    return settings
-
-
-def _parsed(certificate: bytes) -> X509:
-    parsed = X509()
-    parsed.parseBinary(bytearray(certificate))
-    return parsed
-
-
 def _p256(key: Any) -> ec.EllipticCurvePublicKey:
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
         return key
     raise _RefusedError("the server's chain has a key that is not P-256")
-
-
-def _coordinates(key: ec.EllipticCurvePublicKey) -> bytes:
-    numbers = key.public_numbers()
-    return numbers.x.to_bytes(_COORDINATE, "big") + numbers.y.to_bytes(_COORDINATE, "big")
