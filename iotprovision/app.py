@@ -123,9 +123,9 @@ class Run:
 
     def _find_kit(self) -> FoundKit:
         serial_number = self._place.serial_suffix
-        if DEBUGGER_UPGRADE in self._actions and not self._options.dry_run and needs_finishing(serial_number):
+        if DEBUGGER_UPGRADE in self._actions and not self._options.dry_run and needs_finishing():
             self._finish_debugger_upgrade()
-        kit = find_kit(serial_number, self._options.port)
+        kit = find_kit(serial_number, self._options.port, notice=self._reporter.notice)
         self._reporter.for_kit(kit.serial_number)
         self._reporter.notice(
             f"Found {kit.name}, serial number {kit.serial_number}, {kit.mcu}, debugger {kit.debugger_version}, "
@@ -194,7 +194,8 @@ class Run:
         scripts = functools.partial(self._place.cache().scripts_for, kit.mcu)
         if NEEDS_MCU & self._actions and mcu_by_name(kit.mcu).programmed_with_scripts:
             scripts()  # fetched and checked before anything is done
-        target = self._resources.enter_context(Target(kit, given_port=self._options.port, pack=scripts))
+        packed = not self._options.no_packed_reports
+        target = self._resources.enter_context(Target(kit, given_port=self._options.port, pack=scripts, packed=packed))
         return KitWork(
             kit=kit,
             target=target,
@@ -233,10 +234,12 @@ class Run:
         job = f"demo-{cloud}"
         if file is None and job not in load_index().jobs_of(kit.name):
             others = " ".join(action for action in self._options.actions if action != "application")
+            method = f"-m {self._options.provision_method} " if cloud == "aws" else ""
             raise UsageError(
                 f"The vendor made no {CLOUD_NAMES[cloud]} demo application for {kit.name}",
                 "Nothing was changed. All but the action application can be done.",
-                (f"iotprovision -c {cloud} {others}\n" if others else "") + "or give an application with -app FILE",
+                (f"iotprovision -c {cloud} {method}{others}\n" if others else "")
+                + "or give an application with -app FILE",
             )
         return self._place.firmware(kit, job, file)
 

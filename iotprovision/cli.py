@@ -12,7 +12,7 @@ import sys
 from iotprovision.commands import command_parser
 from iotprovision.environment import SETTING_PREFIX, Environment
 from iotprovision.errors import ExitCode, ProvisioningError, UsageError
-from iotprovision.options import ACTIONS, COMMANDS, NEWER_ACTIONS, SIMULATED_KITS, build_parser
+from iotprovision.options import ACTIONS, COMMANDS, KITS_WITH_RADIO, NEWER_ACTIONS, SIMULATED_KITS, build_parser
 
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
@@ -79,11 +79,11 @@ def _settle_simulated_kit(options: argparse.Namespace, parser: argparse.Argument
     if options.simulate in (*ACTIONS, *NEWER_ACTIONS):
         options.actions.insert(0, options.simulate)
         options.simulate = SIMULATED_KITS[0]
-    if "@emulated" not in (options.simulate or ""):
+    if not (options.simulate or "").lower().startswith(KITS_WITH_RADIO):
         if options.simulated_access_point != parser.get_default("simulated_access_point"):
             raise UsageError(
                 "A simulated access point was given, and no emulated kit that could join it.",
-                "Only the vendor's own demo application uses a radio.",
+                f"Programs use a radio on {' and '.join(KITS_WITH_RADIO)} only.",
                 "iotprovision --simulate avr-iot-wa@emulated",
             )
         options.simulated_access_point = None

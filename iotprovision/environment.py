@@ -58,6 +58,17 @@ class Environment:
                 f"name one with the variable {HOME_VARIABLE}",
             ) from error
 
+    def confirm(self, question: str, otherwise: str) -> bool:
+        """Ask at the terminal whether something shall be done; only ``y`` or ``yes`` is a yes.
+
+        :param otherwise: how to agree without a terminal, for the message
+        :raises UsageError: there is no terminal to ask at
+        """
+        if not sys.stdin or not sys.stdin.isatty():
+            raise UsageError("This must be agreed to, and there is no terminal to ask at", question, otherwise)
+        print(f"{question}\nGo on? [y/N] ", end="", file=self.err, flush=True)
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
     def ask_secret(self, prompt: str, otherwise: str) -> str:
         """Ask at the terminal, without echo.
 

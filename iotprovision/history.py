@@ -16,8 +16,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from iotprovision import __version__
 from iotprovision.errors import ExitCode, StoreError
 from iotprovision.steps import Record
@@ -52,6 +50,8 @@ class History:
 
         :raises StoreError: the file cannot be written
         """
+        import filelock  # not needed to read, and slow to load
+
         line = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8") + b"\n"
         try:
             with filelock.FileLock(self._lock_path, timeout=LOCK_WAIT, mode=FILE_MODE):

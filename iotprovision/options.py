@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 ACTIONS = ("all", "dbgupgrade", "certs", "wincupgrade", "provision", "links", "application", "none")
 NEWER_ACTIONS = {"account": "certs", "debuggerupgrade": "dbgupgrade"}
 COMMANDS = {
+    "status": "the kits that are connected, and what each is provisioned for",
+    "doctor": "why a kit or an account cannot be used, and what to do about it; changes nothing",
     "history": "what earlier runs did",
 }
 """What is no action: each stands alone, and has options of its own in a module of ``commands/``."""
@@ -33,6 +35,9 @@ SIMULATED_KITS = (
     "sam-iot-wx@emulated",
     "sam-iot-wg@emulated",
 )
+
+# Emulated kits whose programs can join a simulated network; the others have none, or no program that would.
+KITS_WITH_RADIO = ("avr-iot-wa@emulated", "avr-iot-wg@emulated")
 
 FALLBACK_WIDTH = 100
 
@@ -215,6 +220,11 @@ def _add_own_options(group: argparse._ArgumentGroup) -> None:
         "--no-lock",
         action="store_true",
         help="leave slots 10 to 12 of the secure element unlocked (locking cannot be undone)",
+    )
+    group.add_argument(
+        "--no-packed-reports",
+        action="store_true",
+        help="program a SAM-IoT kit with one transfer in a report, as the vendor's library does: takes twice as long",
     )
     group.add_argument(
         "--json", action="store_true", help="one JSON document on standard output, and nothing else there"

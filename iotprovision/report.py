@@ -113,9 +113,16 @@ class Reporter:
             table.add_row(Text(record.title), found, Text(record.done), Text(record.proof))
         self._show(table)
 
-    def rows(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """The result of a command that lists things; for a script it is in the document already."""
-        if self._as_json or not rows:
+    def rows(self, headings: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
+        """The result of a command that lists things; for a script it is in the document already.
+
+        :param title: a line above the table
+        """
+        if self._as_json:
+            return
+        if title:
+            self._write_out(f"{title}\n")
+        if not rows:
             return
         table = _table(*headings)
         for row in rows:

@@ -14,8 +14,6 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import filelock
-
 from iotprovision.errors import LockedError, StoreError, UsageError
 
 FOLDER_MODE = 0o700
@@ -237,6 +235,8 @@ class Store:
         :param timeout: seconds to wait for the other run
         :raises LockedError: another run still holds it
         """
+        import filelock  # slow to load, and whoever only reads needs no lock
+
         self.prepare()
         lock = filelock.FileLock(self.path(LOCK_NAME), timeout=timeout, mode=FILE_MODE)
         try:

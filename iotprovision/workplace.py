@@ -84,6 +84,14 @@ class Workplace:
             )
         return named
 
+    def confirmed(self, question: str, agreed: bool) -> bool:
+        """Whether the user wants something done.
+
+        :param agreed: on the command line, so that nobody is asked
+        :raises UsageError: there is no terminal to ask at
+        """
+        return agreed or self._environment.confirm(question, "add --yes")
+
     def account(self) -> Account:
         """The user's AWS account.
 

@@ -31,6 +31,7 @@ from iotprovision.errors import AccessError, ExitCode, UsageError
 from iotprovision.firmware.debugger_archive import DebuggerArchive
 from iotprovision.kit import debugger_upgrade
 from iotprovision.kit.boot_mode import kits_in_boot_mode, prepare_usb
+from iotprovision.kit.debugger import list_debuggers
 from iotprovision.kit.debugger_upgrade import upgrade_debugger
 from iotprovision.kit.detection import find_kit
 from iotprovision.simulator.host import KitProcess
@@ -333,6 +334,7 @@ def test_ctrl_c_waits_until_the_firmware_is_whole(bench: Bench, tmp_path: Path) 
     eventually(lambda: bench.kits.meters()["dfu_transfers"] > 30, "the upgrade", timeout=60)
     process.send_signal(signal.SIGINT)
     assert process.wait(60) in (ExitCode.INTERRUPTED, ExitCode.OK)
+    eventually(list_debuggers, "the start of the new firmware")
     assert (bench.version(), kits_in_boot_mode()) == (VERSION, 0)
 
 
@@ -402,9 +404,13 @@ def test_one_of_two_kits_in_boot_mode(two: Bench) -> None:
     assert two.run("none", "-s", other).code == ExitCode.OK
     refused(two.run("dbgupgrade", "-s", other), ExitCode.ACCESS, "Another kit", "Nothing was changed")
     assert find_kit(other).debugger_version == FACTORY_VERSION
-    # The one in boot mode is the only one that a serial number can mean which nobody shows.
+    # A serial number that nobody shows may be mistyped, so it does not mean the one in boot mode.
+    refused(two.run("dbgupgrade", "-s", two.serial_number), ExitCode.KIT, other, "in boot mode", "alone")
+    assert kits_in_boot_mode() == 1
+    two.kits.unplug(WG)
     two.upgrade("-s", two.serial_number)
     assert two.version() == VERSION
+    two.kits.plug_in(WG)
     two.upgrade("-s", other)
     assert find_kit(other).debugger_version == VERSION
 

@@ -12,7 +12,7 @@ from serial.tools import list_ports
 
 from iotprovision.errors import AccessError, ExitCode, KitNotFoundError
 from iotprovision.kit.debugger import connection
-from iotprovision.kit.detection import find_kit, find_kits
+from iotprovision.kit.detection import detect_kits, find_kit
 from iotprovision.simulator.host import attached
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def test_a_kit_is_found_with_all_that_is_said_about_it(kits: KitsOnBus) -> None:
 
 
 def test_all_kits_are_listed(kits: KitsOnBus) -> None:
-    assert {(found.serial_number, found.name) for found in find_kits()} == {
+    assert {(found.serial_number, found.name) for found in detect_kits().kits} == {
         (kits.first.serial_number, "AVR-IoT WA"),
         (kits.other.serial_number, "AVR-IoT WG"),
     }

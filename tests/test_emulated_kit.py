@@ -14,7 +14,7 @@ from iotprovision.simulator.board import Board
 from iotprovision.simulator.modelled_mcu import ModelledMcu
 
 pytest.importorskip("yasimavr", reason="the emulator extra is not installed: pip install '.[emulator]'")
-from iotprovision.simulator.avr_simulation import AvrSimulation
+from iotprovision.simulator.avr_iot_simulation import AvrIotSimulation
 from iotprovision.simulator.emulated_avr import EmulatedAvr
 
 pytestmark = pytest.mark.emulated
@@ -34,7 +34,7 @@ class RealFirmware:
 
     def __init__(self, board: Board) -> None:
         self.board = board
-        self.simulation = AvrSimulation(board)
+        self.simulation = AvrIotSimulation(board)
 
     def run(self, seconds: float) -> bytes:
         sent = bytearray()

@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 from bridge_frames import frame, random_frame
+from bridges import ModelledBridge, RealBridge
 from firmware_images import hex_image, image_path
 from simulated import kits_on_the_bus, simulator
 from simulated_chips import board_with, flash_of
@@ -18,60 +19,13 @@ from iotprovision.kit.detection import find_kit
 from iotprovision.kit.target import Target
 from iotprovision.report import Reporter
 from iotprovision.simulator.board import Board
-from iotprovision.simulator.modelled_mcu import ModelledMcu
 from iotprovision.steps import Rules, run
 from iotprovision.store import Store
 
 pytest.importorskip("yasimavr", reason="the emulator extra is not installed: pip install '.[emulator]'")
-from iotprovision.simulator.avr_simulation import AvrSimulation
+from iotprovision.simulator.avr_iot_simulation import AvrIotSimulation
 
 pytestmark = pytest.mark.emulated
-
-# Simulated seconds.
-STEP = 0.002
-BYTE_TIME = 10 / 115200
-START_TIME = 0.6
-ANSWER_TIME = 2.0
-AFTERWARDS = 0.02
-
-
-class RealBridge:
-    """A simulation that is asked in simulated time."""
-
-    def __init__(self, board: Board) -> None:
-        self.board = board
-        self._simulation = AvrSimulation(board)
-        self.first = self.run(START_TIME)
-
-    def run(self, seconds: float, size: int | None = None) -> bytes:
-        """What is sent within so many seconds, or until there are so many bytes."""
-        sent = bytearray()
-        end = self._simulation.now + seconds
-        while self._simulation.now < end and (size is None or len(sent) < size):
-            sent += self._simulation.run(STEP)
-        return bytes(sent)
-
-    def ask(self, data: bytes, expected: bytes) -> bytes:
-        """What is sent in answer: as much as is expected, and what comes shortly after it."""
-        self._simulation.receive(data)
-        time = BYTE_TIME * (len(data) + len(expected)) + (ANSWER_TIME if expected else AFTERWARDS)
-        return self.run(time, len(expected) or None) + self.run(AFTERWARDS)
-
-
-class ModelledBridge:
-    """The model of the same, asked in no time."""
-
-    def __init__(self, board: Board) -> None:
-        self.board = board
-        self._sent = bytearray()
-        self._mcu = ModelledMcu(board, self._sent.extend)
-        self._mcu.start()
-        self.first = bytes(self._sent)
-
-    def ask(self, data: bytes) -> bytes:
-        self._sent.clear()
-        self._mcu.receive(data)
-        return bytes(self._sent)
 
 
 def bridge_board() -> Board:
@@ -81,7 +35,8 @@ def bridge_board() -> Board:
 
 
 def pair() -> tuple[RealBridge, ModelledBridge]:
-    return RealBridge(bridge_board()), ModelledBridge(bridge_board())
+    board = bridge_board()
+    return RealBridge(board, AvrIotSimulation(board)), ModelledBridge(bridge_board())
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -102,7 +57,14 @@ def test_a_module_that_does_not_answer() -> None:
     real, model = pair()
     for board in (real.board, model.board):
         board.wifi_module.faults.winc_silent = board.faults.winc_silent = True
-    for request in (frame(6), frame(1, 0x100), frame(5, 0x1000), frame(3, 0x100, bytes(256)), frame(6)):
+    for request in (
+        frame(6),
+        frame(1, 0x100),
+        frame(5, 0x1000),
+        frame(3, 0x100, bytes(256)),
+        frame(2, 0x5000),
+        frame(6),
+    ):
         expected = model.ask(request)
         assert expected
         assert real.ask(request, expected) == expected

@@ -1,4 +1,4 @@
-"""The main jobs on simulated PIC-IoT kits: what kit, store and account hold afterwards."""
+"""The main jobs on simulated PIC-IoT kits, beside what tests/test_kits_page.py runs on every kit."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from kit_contents import read_client_store, slot_locked
-from running import Outcome, kit_folder, meters, run_tool, snapshot
+from running import Outcome, kit_folder, meters, run_tool
 
 from iotprovision.errors import ExitCode
 
@@ -23,35 +21,6 @@ def run(home: Path, kit: str, *arguments: str) -> Outcome:
 def step(outcome: Outcome, title: str) -> dict[str, Any]:
     (found,) = [step for step in outcome.document["steps"] if step["title"] == title]
     return dict(found)
-
-
-def secure_element(home: Path, kit: str) -> Any:
-    return yaml.safe_load((kit_folder(home, kit) / "ecc608.yaml").read_text(encoding="utf-8"))
-
-
-@pytest.mark.parametrize(("kit", "method"), [(WG, "jitr"), (WA, "mar"), (WG, "sandbox"), (WA, "sandbox")])
-def test_a_kit_becomes_a_device_and_connects(tmp_path: Path, kit: str, method: str) -> None:
-    first = run(tmp_path, kit, "-c", "aws", "-m", method)
-    assert first.code == 0, first.err
-    assert first.document["kit"]["name"] == {WG: "PIC-IoT WG", WA: "PIC-IoT WA"}[kit]
-    assert first.document["kit"]["mcu"] == "PIC24FJ128GA705"
-    assert "pic-iot-provisioning 0.4.7" in step(first, "Provisioning firmware")["done"]
-    assert "pic-iot-aws-demo 4.1.3" in step(first, "Application")["done"]
-    assert "accepted as" in step(first, "First connection")["done"]
-
-    winc = (kit_folder(tmp_path, kit) / "winc.bin").read_bytes()
-    assert read_client_store(winc)
-    element = secure_element(tmp_path, kit)
-    assert all(slot_locked(element, slot) for slot in (10, 11, 12))
-    assert not slot_locked(element, 0), "the PIC's firmware leaves slot 0 as it is"
-
-    before, chips = meters(tmp_path, kit), snapshot(kit_folder(tmp_path, kit))
-    second = run(tmp_path, kit, "-c", "aws", "-m", method)
-    assert second.code == 0, second.err
-    after = meters(tmp_path, kit)
-    assert [after[name] - before[name] for name in WRITES] == [0] * len(WRITES)
-    assert snapshot(kit_folder(tmp_path, kit)) == chips
-    assert "can be had again" in step(second, "Application that the kit held")["found"]
 
 
 def test_a_dry_run_programs_nothing(tmp_path: Path) -> None:
@@ -94,12 +63,6 @@ def test_an_application_of_the_users_own_is_saved_and_put_back(tmp_path: Path) -
     assert "saved as application-" in step(outcome, "Application that the kit held")["done"]
     assert file.read_bytes() == content
     assert len(list(tmp_path.rglob("application-*.hex"))) == 1
-
-
-def test_azure_has_a_demo_for_the_pic(tmp_path: Path) -> None:
-    outcome = run(tmp_path, WG, "-c", "azure")
-    assert outcome.code == 0, outcome.err
-    assert "pic-iot-azure-demo 1.1.1" in step(outcome, "Application")["done"]
 
 
 @pytest.mark.parametrize("name", ["pic-iot-wa@emulated", "pic-iot-wg@emulated#2"])

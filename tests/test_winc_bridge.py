@@ -20,8 +20,10 @@ SECTOR = 4096
 class BridgeOnBoard:
     """A modelled bridge behind a port in memory; ``spoil`` sees each response before the host does."""
 
-    def __init__(self, spoil: Callable[[bytes], bytes] = lambda response: response) -> None:
-        self.board = board_with(flash_of("avr-iot-winc-upgrade"))
+    def __init__(
+        self, spoil: Callable[[bytes], bytes] = lambda response: response, image: str = "avr-iot-winc-upgrade"
+    ) -> None:
+        self.board = board_with(flash_of(image))
         self.spoil = spoil
         self.port = MemoryPort(self._answer)
         self._sent = bytearray()
@@ -69,9 +71,24 @@ def test_what_is_written_is_what_is_read() -> None:
     assert bridge.link.read_sector(0xA000) == b"\xff" * SECTOR
 
 
-def test_version_of_a_module() -> None:
-    version = BridgeOnBoard().link.version()
-    assert (version.chip_id, version.firmware, version.driver) == (0x1503A0, "19.7.7", "19.3.0")
+BRIDGES = ("avr-iot-winc-upgrade", "sam-iot-wg-winc-upgrade", "sam-iot-wx-winc-upgrade")
+
+
+@pytest.mark.parametrize("image", BRIDGES)
+def test_version_of_a_module(image: str) -> None:
+    version = BridgeOnBoard(image=image).link.version()
+    assert (version.firmware, version.driver) == ("19.7.7", "19.3.0")
+
+
+def test_a_module_that_does_not_start_and_a_bridge_that_says_so() -> None:
+    """That of a SAM answers with zeros, whatever its buffer held, and takes the next request."""
+    bridge = BridgeOnBoard(image="sam-iot-wg-winc-upgrade")
+    bridge.flash[0xA000:0xA010] = bytes(16)
+    bridge.link.write_sector(0x5000, b"\x5a" * SECTOR)
+    with pytest.raises(ChipRefusedError, match="does not start"):
+        bridge.link.version()
+    assert not bridge.link.needs_target_reset
+    assert bridge.link.read_sector(0x5000) == b"\x5a" * SECTOR
 
 
 def test_nothing_is_sent_that_names_no_sector() -> None:

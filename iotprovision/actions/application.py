@@ -40,6 +40,7 @@ class WifiSet(Step):
         self._join = join
 
     def prepare(self) -> None:
+        self._target.check_network(self._network)
         self._target.check_port()
 
     def check(self, progress: Progress) -> Finding:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from iotprovision.actions.provision import ACTION
 from iotprovision.findings import Finding, State
 from iotprovision.steps import Progress, Step
 from iotprovision.store import Store
 
+ACTION = "provision"
 CHIP_SERIAL_NUMBER_FILE = "ecc_serial_number.txt"
 AZURE_DEVICE_ID_FILE = "azure-device-id.txt"
 

@@ -19,7 +19,7 @@ from iotprovision.chips.winc_image import (
     kept_area,
     writing_order,
 )
-from iotprovision.errors import ProofError, SerialLinkError
+from iotprovision.errors import ChipRefusedError, ProofError, SerialLinkError
 from iotprovision.findings import Finding, State
 from iotprovision.kit.target import Target
 from iotprovision.steps import CannotKnowError, Progress, Step
@@ -136,6 +136,8 @@ class WifiModuleFirmware(Step):
         """What the module says when it starts; None when it does not."""
         try:
             return self._bridge.version().firmware
+        except ChipRefusedError:
+            return None
         except SerialLinkError as error:
             log.info("the Wi-Fi module did not tell its version: %s", error)
             self._target.start_bridge()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -137,11 +138,20 @@ def index_path() -> Path:
 
 
 def load_index(path: Path | None = None) -> FirmwareIndex:
-    """Read the index.
+    """Read the index; the project's own only once in a process, because it is asked for often and long to read.
 
     :param path: another file than the project's own
     """
-    content: dict[str, Any] = yaml.safe_load((path or index_path()).read_text(encoding="utf-8"))
+    return _own_index() if path is None else _read(path)
+
+
+@cache
+def _own_index() -> FirmwareIndex:
+    return _read(index_path())
+
+
+def _read(path: Path) -> FirmwareIndex:
+    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     wheels = {name: Wheel(name=name, **fields) for name, fields in content["wheels"].items()}
     packs = (ScriptPack(**{**fields, "wheel": wheels[fields["wheel"]]}) for fields in content.get("packs", ()))
     images = (_image(fields, wheels) for fields in content["images"])

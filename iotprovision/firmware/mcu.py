@@ -103,16 +103,16 @@ def without_erased_end(flash: bytes, erased: bytes) -> bytes:
 _MEGA0_FUSES = {0: 0xFF, 1: 0xFF, 2: 0x83, 5: 0xC9, 6: 0x07, 7: 0xFF, 8: 0xFF}
 _MEGA0_VECTORS = 40
 _MEGA0_UNLOCKED = b"\xc5"
-# AVR128DB48 data sheet, "Fuses": WDTCFG, BODCFG, OSCCFG, SYSCFG0, SYSCFG1, CODESIZE, BOOTSIZE; 3 and 4 are reserved.
+# AVR128DB48/64 data sheet, "Fuses": WDTCFG, BODCFG, OSCCFG, SYSCFG0, SYSCFG1, CODESIZE, BOOTSIZE; 3 and 4 are reserved.
 _AVR_DB_FUSES = {0: 0xFF, 1: 0xFF, 2: 0x07, 5: 0xED, 6: 0x1F, 7: 0xFF, 8: 0xFF}
 # The lock bits of this family are a key of four bytes.
 _AVR_DB_UNLOCKED = bytes.fromhex("5cc5c55c")
 # Of the four bytes that an instruction takes, the last does not exist.
 _PIC24 = {"erased": b"\xff\xff\xff\x00", "programmed_with_scripts": True}
 _FAMILIES: dict[str, dict[str, Any]] = {"PIC24": _PIC24}
-_FUSE_BITS = {"atmega4808": _MEGA0_FUSES, "avr128db48": _AVR_DB_FUSES}
+_FUSE_BITS = {"atmega4808": _MEGA0_FUSES, "avr128db48": _AVR_DB_FUSES, "avr128db64": _AVR_DB_FUSES}
 _VECTORS = {"atmega4808": _MEGA0_VECTORS}
-_UNLOCKED = {"atmega4808": _MEGA0_UNLOCKED, "avr128db48": _AVR_DB_UNLOCKED}
+_UNLOCKED = {"atmega4808": _MEGA0_UNLOCKED, "avr128db48": _AVR_DB_UNLOCKED, "avr128db64": _AVR_DB_UNLOCKED}
 
 # SAM D21 data sheet, "NVM User Row Mapping": BOOTPROT, EEPROM, BOD33, WDT, LOCK. Reserved are the bits 3, 7, 17 to 24
 # and 41 to 47: "factory calibration - do not change". The vendor's images hold 0 there.

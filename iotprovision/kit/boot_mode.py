@@ -70,28 +70,17 @@ def kits_seen_in_boot_mode() -> int:
     return 0
 
 
-def needs_finishing(serial_suffix: str | None) -> bool:
-    """Whether the kit that is meant can only be the one in boot mode.
+def needs_finishing() -> bool:
+    """Whether the one kit that is connected is in boot mode.
 
-    :param serial_suffix: end of the serial number of the kit that is meant; None where no choice was made
-    :raises KitNotFoundError: there are several kits that could be meant
+    Beside others it is not touched: it has no serial number, so nobody can have named it.
     """
-    count = kits_seen_in_boot_mode()
-    if not count:
-        return False
-    readable = [entry["serial_number"] for entry in list_debuggers()]
-    if serial_suffix and any(number.lower().endswith(serial_suffix.lower()) for number in readable):
-        return False
-    if not serial_suffix and readable:
-        raise KitNotFoundError(
-            f"{count + len(readable)} kits are connected, {count} of them in boot mode",
-            f"{BOOT_MODE_WHY}\nA kit in boot mode has no serial number. The others are:\n"
-            + "\n".join(number or "(serial number not readable)" for number in readable),
-            "choose one of the others with -s, or unplug them: then the upgrade is finished.",
-        )
-    if count > 1:
-        raise several_in_boot_mode(count)
-    return True
+    return kits_seen_in_boot_mode() == 1 and not list_debuggers()
+
+
+def in_boot_mode() -> KitNotFoundError:
+    """What is said of a kit in boot mode that is not to be finished now."""
+    return KitNotFoundError("A kit is in boot mode", BOOT_MODE_WHY, FINISH_HINT)
 
 
 def several_in_boot_mode(count: int) -> KitNotFoundError:

@@ -9,7 +9,7 @@ from importlib import resources
 
 import yaml
 
-from iotprovision.errors import KitNotFoundError
+from iotprovision.errors import KitNotFoundError, UsageError
 from iotprovision.firmware.index import Image, load_index
 
 WINC1510 = "WINC1510"
@@ -26,8 +26,8 @@ class KitDescription:
     :param console: the family of commands its demo applications take
     :param leds: the provisioning firmware's name for each LED
     :param links: CLICK_ME_TYPE for each cloud
-    :param redirect: REDIRECT register, the kit's number on the vendor's web pages
-    :param factory_link: the cloud that the kit's page leads to when it leaves the factory
+    :param redirect: REDIRECT register, the kit's number on the vendor's web pages; empty where unknown
+    :param factory_link: the cloud that the kit's page leads to when it leaves the factory; empty where unknown
     :param left_out: actions that cannot be done on it, and why
     """
 
@@ -39,8 +39,8 @@ class KitDescription:
     console: str
     leds: Mapping[str, str]
     links: Mapping[str, int]
-    redirect: str
-    factory_link: str
+    redirect: str = ""
+    factory_link: str = ""
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -63,16 +63,42 @@ def kits() -> tuple[KitDescription, ...]:
     return tuple(KitDescription(**fields) for fields in yaml.safe_load(text)["kits"])
 
 
-def kit_by_name(name: str) -> KitDescription:
-    """The kit with that KITNAME; letter case does not matter.
+def kit_of(name: str) -> KitDescription | None:
+    """The kit with that KITNAME, None for one that is not in the catalogue; letter case does not matter."""
+    return next((kit for kit in kits() if kit.name.lower() == name.lower()), None)
 
-    :raises KitNotFoundError: it is not in the catalogue
+
+def kit_by_name(name: str) -> KitDescription:
+    """The kit that somebody named: ``AVR-IoT WA``, or ``avr-iot-wa`` for a shell.
+
+    :raises UsageError: it is not in the catalogue
     """
     for kit in kits():
-        if kit.name.lower() == name.lower():
+        if _plain(kit.name) == _plain(name):
             return kit
-    raise KitNotFoundError(
-        f"The kit calls itself '{name}', and no such kit is known",
-        f"Known are: {', '.join(kit.name for kit in kits())}.",
-        "look for a newer version of this program, or add the kit to kits.yaml.",
+    raise UsageError(f"There is no kit named '{name}'", f"Known are: {_known()}.")
+
+
+def no_known_kit(name: str, serial_number: str) -> KitNotFoundError:
+    """What is said of a kit that does not name one of the catalogue.
+
+    :param name: value of its KITNAME register; empty where it was never written
+    """
+    if name:
+        what = f"The kit {serial_number} calls itself '{name}', and no such kit is known"
+    else:
+        what = f"The board registers of kit {serial_number} are blank: they do not tell which kit it is"
+    return KitNotFoundError(
+        what,
+        f"Known are: {_known()}.",
+        "--kit NAME takes it for one of them, if its MCU is the one of that kit;\n"
+        "a newer version of this program may know it.",
     )
+
+
+def _known() -> str:
+    return ", ".join(kit.name for kit in kits())
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace(" ", "-")

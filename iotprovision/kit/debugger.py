@@ -15,6 +15,7 @@ from pydebuggerconfig.pydebuggerconfig_errors import (
 )
 from pyedbglib.hidtransport import cyhidapi
 from pyedbglib.hidtransport.hidtransportfactory import hid_transport
+from pyedbglib.hidtransport.toolinfo import TOOL_SHORTNAME_TO_USB_PRODUCT_STRING
 from pyedbglib.protocols.avrcmsisdap import AvrCommandError
 from pyedbglib.protocols.configprotocol import ConfigProtocolResponseError
 from pyedbglib.protocols.jtagice3protocol import Jtagice3ResponseError
@@ -35,6 +36,8 @@ PRODUCT_ID = 0x2175
 UPGRADE_PRODUCT_ID = 0x2FC0
 PRODUCT = "nEDBG"
 SHORT_NAME = "nedbg"
+CMSIS_DAP = "CMSIS-DAP"
+OTHER_PRODUCTS = tuple(name for tool, name in TOOL_SHORTNAME_TO_USB_PRODUCT_STRING.items() if tool != SHORT_NAME)
 
 # AVR8 generic protocol, failure codes of the debugger (pyedbglib avr8protocol)
 NO_TARGET_POWER = 0x22
@@ -62,6 +65,17 @@ def list_debuggers() -> list[dict[str, Any]]:
         if is_ours and (not product or product.lower().startswith(PRODUCT.lower())):
             found.append({**entry, "product_string": product, "serial_number": entry.get("serial_number") or ""})
     return found
+
+
+def list_other_probes() -> list[str]:
+    """Debuggers that no kit has, of whatever vendor: product and USB ids, each once."""
+    found = []
+    for entry in cyhidapi.hid.enumerate():
+        product = (entry.get("product_string") or "").strip()
+        if product.startswith(PRODUCT) or not product.startswith(OTHER_PRODUCTS) and CMSIS_DAP not in product.upper():
+            continue
+        found.append(f"{product} ({entry.get('vendor_id', 0):04x}:{entry.get('product_id', 0):04x})")
+    return sorted(set(found))
 
 
 @contextmanager
@@ -147,14 +161,16 @@ def not_openable(serial_number: str, reason: str = "") -> ProvisioningError:
             f"Kit {serial_number} is not connected", hint="check the USB cable, plug the kit in again."
         )
     why = f"USB {VENDOR_ID:04x}:{PRODUCT_ID:04x}" + (f": {reason}" if reason else "")
+    hint = "close other programs that use the kit (an IDE, a data visualizer), plug the kit in again."
     if sys.platform.startswith("linux"):
-        why += "\nLinux lets only root use this debugger until a udev rule allows it; or another program has it open."
-        hint = (
+        why += "\nLinux lets only root use this debugger until a udev rule allows it"
+        rules = (
             "put these lines into /etc/udev/rules.d/70-microchip-kits.rules, run 'sudo udevadm control --reload' "
             f"and plug the kit in again:\n{UDEV_RULES}"
         )
-    else:
-        hint = "close other programs that use the kit (an IDE, a data visualizer), plug the kit in again."
+        # Without the right to open it, Linux does not show its serial number either.
+        why += "; or another program has it open." if serial_number else "."
+        hint = f"{hint}\nWhere that does not help, {rules}" if serial_number else rules
     return AccessError(f"The kit {serial_number or '(serial number not readable)'} cannot be opened", why, hint)
 
 

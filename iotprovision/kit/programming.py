@@ -54,13 +54,17 @@ class TargetProgrammer:
     :param mcu: name of the MCU, in any letter case
     :param pack: gives the folder of the scripts that such an MCU is programmed with, and is asked only for one that
         needs them; by default they come from the user's cache
+    :param packed: as of DirectSession
     :raises AccessError: the kit or its MCU cannot be reached; the session is ended in any case
     """
 
-    def __init__(self, serial_number: str, mcu: str, pack: Callable[[], Path] | None = None) -> None:
+    def __init__(
+        self, serial_number: str, mcu: str, pack: Callable[[], Path] | None = None, packed: bool = True
+    ) -> None:
         self.serial_number = serial_number
         self.mcu = mcu.lower()
         self._pack = pack
+        self._packed = packed
         self._session: TargetSession | None = None
 
     def __enter__(self) -> TargetProgrammer:
@@ -68,7 +72,7 @@ class TargetProgrammer:
             pack = (self._pack or script_pack(os.environ, self.mcu))()
             self._session = ScriptSession(self.serial_number, self.mcu, pack)
         else:
-            self._session = DirectSession(self.serial_number, self.mcu)
+            self._session = DirectSession(self.serial_number, self.mcu, packed=self._packed)
         return self
 
     def __exit__(

@@ -11,7 +11,8 @@ from pyedbglib.protocols.housekeepingprotocol import Jtagice3HousekeepingProtoco
 
 from iotprovision.errors import AccessError, KitNotFoundError
 from iotprovision.kit.debugger import connection, list_debuggers, vendor_errors
-from iotprovision.kit.detection import DAP_DEVICE_NAME, serial_port
+from iotprovision.kit.detection import serial_port
+from iotprovision.kit.identity import DAP_DEVICE_NAME
 
 # The debugger leaves USB some milliseconds after it has answered; one that stays this long has not taken the command.
 GONE_TIMEOUT = 3.0

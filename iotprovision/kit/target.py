@@ -19,9 +19,10 @@ from iotprovision.kit.detection import FoundKit, find_kit
 from iotprovision.kit.programming import Difference, Progress, TargetProgrammer, reset_target
 from iotprovision.kit.reboot import reboot_debugger
 from iotprovision.wire.console import BAUD_RATE as CONSOLE_BAUD_RATE
-from iotprovision.wire.console import DemoConsole
+from iotprovision.wire.console import Console, console_kind
 from iotprovision.wire.port import SerialLine, open_port
 from iotprovision.wire.provisioning import BAUD_RATE, RESET_AGAIN_AFTER, ProvisioningLink
+from iotprovision.wire.wifi_network import WifiNetwork
 from iotprovision.wire.winc_bridge import BAUD_RATE as BRIDGE_BAUD_RATE
 from iotprovision.wire.winc_bridge import WincBridge
 
@@ -42,6 +43,7 @@ class Target:
     :param pack: gives the folder of the scripts that the MCU is programmed with, where it is one that needs them
     :param given_port: serial port that was chosen; without it the kit's own is used, and found again when it may have
         another name
+    :param packed: as of TargetProgrammer
     """
 
     def __init__(
@@ -50,9 +52,11 @@ class Target:
         sleep: Callable[[float], None] = time.sleep,
         given_port: str | None = None,
         pack: Callable[[], Path] | None = None,
+        packed: bool = True,
     ) -> None:
         self._kit = kit
         self._pack = pack
+        self._packed = packed
         self._given_port = given_port
         self._sleep = sleep
         self._programmer: TargetProgrammer | None = None
@@ -97,6 +101,13 @@ class Target:
         """
         if self._line is None:
             open_port(self._port(), BAUD_RATE, wait=PROBE_WAIT).close()
+
+    def check_network(self, network: WifiNetwork) -> None:
+        """Make sure that the console of the kit's demo can take a Wi-Fi network, before anything is done.
+
+        :raises UsageError: it cannot
+        """
+        console_kind(self._kit.kit.console).wifi_line(network)
 
     def first_difference(self, image: HexImage, progress: Progress) -> Difference | None:
         """The first place where flash or fuses hold something else than the image. Stops the MCU."""
@@ -151,11 +162,11 @@ class Target:
         self.bridge = bridge
 
     @contextlib.contextmanager
-    def console(self) -> Iterator[DemoConsole]:
+    def console(self) -> Iterator[Console]:
         """The console of the demo application, which must be what runs."""
         self._hang_up()
         with open_port(self._port(), CONSOLE_BAUD_RATE, wait=PORT_WAIT) as line:
-            yield DemoConsole(line)
+            yield console_kind(self._kit.kit.console)(line)
 
     def reboot_debugger(self) -> None:
         """Restart the debugger, and with it the MCU; return when the kit is back."""
@@ -175,7 +186,8 @@ class Target:
     def _session(self) -> TargetProgrammer:
         if self._programmer is None:
             self._hang_up()
-            self._programmer = TargetProgrammer(self._kit.serial_number, self._kit.mcu, self._pack).__enter__()
+            programmer = TargetProgrammer(self._kit.serial_number, self._kit.mcu, self._pack, self._packed)
+            self._programmer = programmer.__enter__()
         return self._programmer
 
     def _release(self) -> None:

@@ -15,6 +15,7 @@ from pymcuprog.toolconnection import ToolUsbHidConnection
 from iotprovision.errors import AccessError, ProvisioningError
 from iotprovision.firmware.mcu import FLASH
 from iotprovision.kit.debugger import SHORT_NAME, vendor_errors
+from iotprovision.kit.packed_transfers import PackedSamDebugger
 
 # The lowest supply of the MCUs that are programmed with scripts is 2.0 V; without it some tenths are measured.
 LOWEST_VOLTS = 1.5
@@ -48,10 +49,11 @@ class DirectSession:
     :param mcu: as pymcuprog spells it
     :param pack: folder of the scripts that the MCU is programmed with, for one that needs them. To start a session with
         scripts changes the modules that Python has loaded: pymcuprog drops those with ``/common/`` in their path
+    :param packed: whether as many transfers as fit go into a report, where the MCU is programmed over CMSIS-DAP
     :raises AccessError: the kit or its MCU cannot be reached; the session is ended in any case
     """
 
-    def __init__(self, serial_number: str, mcu: str, pack: Path | None = None) -> None:
+    def __init__(self, serial_number: str, mcu: str, pack: Path | None = None, packed: bool = True) -> None:
         self._serial_number = serial_number
         self._pack = pack
         self._backend: Any = Backend()
@@ -64,6 +66,8 @@ class DirectSession:
             settings.packpath = str(pack) if pack else None
             with self._errors():
                 self._backend.start_session(settings)
+            if packed and (target := self._sam()) is not None:
+                target.debugger = PackedSamDebugger(target.debugger.transport)
             with self._errors():
                 self._backend.read_device_id()
                 self._refuse_locked()
@@ -90,9 +94,13 @@ class DirectSession:
                 "check that nothing else is connected to the programming pins.",
             ) from error
 
+    def _sam(self) -> Any:
+        """What pymcuprog has for a SAM; None for another MCU."""
+        return getattr(self._backend.programmer.device_model, "sam", None)
+
     def _refuse_locked(self) -> None:
         """A locked SAM lets its identification be read; pymcuprog only logs that nothing else can be."""
-        target = getattr(self._backend.programmer.device_model, "sam", None)
+        target = self._sam()
         if target is not None and target.is_device_locked():
             raise PymcuprogDeviceLockedError
 

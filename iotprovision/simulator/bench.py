@@ -8,19 +8,20 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from iotprovision.chips.ecc608 import Kind
-from iotprovision.chips.factory_certificates import FactoryRoot
-from iotprovision.cloud.aws.account import Account
 from iotprovision.errors import KitNotFoundError
 from iotprovision.simulator.access_point import DEFAULT_ACCESS_POINT, AccessPoint
-from iotprovision.simulator.factory import factory_root
 from iotprovision.simulator.host import attached, control, start_kits
 from iotprovision.simulator.kinds import SimulatedKitName
-from iotprovision.simulator.local_cloud import LocalCloud
-from iotprovision.simulator.sandbox_account import SandboxAccount
 from iotprovision.simulator.usb_bus import Bus
+
+if TYPE_CHECKING:
+    from iotprovision.chips.ecc608 import Kind
+    from iotprovision.chips.factory_certificates import FactoryRoot
+    from iotprovision.cloud.aws.account import Account
+    from iotprovision.simulator.local_cloud import LocalCloud
+    from iotprovision.simulator.sandbox_account import SandboxAccount
 
 
 class SimulatedBench:
@@ -50,21 +51,20 @@ class SimulatedBench:
         self._folder = folder
         self._kit_name = SimulatedKitName.parse(kit_name)
         self._access_point = access_point or AccessPoint.parse(DEFAULT_ACCESS_POINT)
-        self._sandbox = SandboxAccount(folder, not self._kit_name.kind.has_modem) if sandbox else None
-        self._cloud = self._sandbox.cloud if self._sandbox else LocalCloud(folder / "cloud", profile)
         self._chip_is_known = False
-        self._needs_cloud = needs_cloud
+        self._sandbox: SandboxAccount | None = None
+        self._cloud = self._new_cloud(profile, sandbox) if needs_cloud else None
         self._resources = contextlib.ExitStack()
 
     def __enter__(self) -> SimulatedBench:
         with contextlib.ExitStack() as resources:
             # The cloud first: only one run can have it, so that no kit of a run which is just ending is used.
-            if self._needs_cloud:
+            if self._cloud:
                 resources.enter_context(self._cloud)
             if not self._is_served():
                 resources.enter_context(start_kits([self._kit_name], self._folder))
             resources.enter_context(attached(self._folder))
-            if self._kit_name.emulated and self._needs_cloud:
+            if self._kit_name.emulated and self._cloud:
                 # The demo may use its radio as soon as it runs, and the vendor's account knows the chip long before.
                 self._tell_kit(
                     "surroundings", cloud=asdict(self._cloud.address), access_point=asdict(self._access_point)
@@ -88,11 +88,17 @@ class SimulatedBench:
 
     def account(self) -> Account:
         """The user's account in the local cloud. Whatever the environment says, it reaches nothing else."""
+        from iotprovision.cloud.aws.account import Account
+
         assert self._sandbox is None, "the vendor's account is not the user's"
+        assert self._cloud is not None, "the cloud was not asked for"
         return Account(self._cloud.profile, endpoint_url=self._cloud.endpoint_url, config_file=self._cloud.config_file)
 
     def factory_roots(self) -> dict[Kind, FactoryRoot]:
         """What the factory certificates of the simulated chips come from."""
+        from iotprovision.chips.ecc608 import Kind
+        from iotprovision.simulator.factory import factory_root
+
         return {kind: factory_root(self._folder, kind) for kind in Kind}
 
     def join(self) -> str | None:
@@ -112,6 +118,7 @@ class SimulatedBench:
         :param demo: the vendor's AWS demo is on the board
         :param told: it was just told a Wi-Fi network
         """
+        assert self._cloud is not None, "the cloud was not asked for"
         self._learn_chip()
         report: dict[str, Any] | None = self._tell_kit("demo connects", told=told) if demo else None
         if report is None:
@@ -149,6 +156,15 @@ class SimulatedBench:
         if self._sandbox and not self._chip_is_known:
             self._sandbox.learn(self._folder / self._kit_name.text)
             self._chip_is_known = True
+
+    def _new_cloud(self, profile: str, sandbox: bool) -> LocalCloud:
+        from iotprovision.simulator.local_cloud import LocalCloud
+        from iotprovision.simulator.sandbox_account import SandboxAccount
+
+        if not sandbox:
+            return LocalCloud(self._folder / "cloud", profile)
+        self._sandbox = SandboxAccount(self._folder, not self._kit_name.kind.has_modem)
+        return self._sandbox.cloud
 
     def _is_served(self) -> bool:
         return any(self._is_named(kit) for _, kit in Bus(self._folder).kits())

@@ -96,12 +96,16 @@ class ConfigurationFlash:
         return self.text(SERNUM) or BLANK_SERIAL_NUMBER
 
 
-def factory_configuration(board_file: str, device_file: str, serial_number: str) -> ConfigurationFlash:
+def factory_configuration(
+    board_file: str, device_file: str, serial_number: str, kit_name: str, mcu: str
+) -> ConfigurationFlash:
     """What the factory leaves: board registers twice (user and factory block) and the data of the target device.
 
     :param board_file: name below ``pydebuggerconfig/board-configs``, e.g. ``AVR-IoT_WA.xml``
     :param device_file: name below ``pydebuggerconfig/device-configs``
     :param serial_number: 20 ASCII characters
+    :param kit_name: there is no file for some kits; theirs is that of a like kit, which has another name
+    :param mcu: likewise
     """
     # Half a second of imports that only the making of a new kit should pay
     from pydebuggerconfig.boardconfig import BoardConfig
@@ -110,7 +114,8 @@ def factory_configuration(board_file: str, device_file: str, serial_number: str)
     board = BoardConfig()
     board.config_open_xml(f"board-configs/{board_file}")
     registers = bytearray(board.data_array["xml"])
-    registers[SERNUM.offset : SERNUM.offset + SERNUM.size] = serial_number.encode("ascii").ljust(SERNUM.size, b"\0")
+    for register, text in ((SERNUM, serial_number), (KITNAME, kit_name), (DEVNAME, mcu)):
+        registers[register.offset : register.offset + register.size] = text.encode("ascii").ljust(register.size, b"\0")
     device = DeviceConfig()
     device.config_open_xml(f"device-configs/{device_file}")
 

@@ -16,32 +16,33 @@ from iotprovision.simulator.modelled_uart import ModelledUart
 from iotprovision.simulator.winc1510 import Winc1510
 
 BAUD_RATE = 115200
-# Bytes that wait while the firmware is busy. The real one mixes them up when there are more; here the rest is lost.
+# Bytes that wait while the firmware is busy. That of an AVR mixes them up when there are more; here the rest is lost.
 RING_SIZE = 8
+SAM_RING_SIZE = 127
 
 BEGIN, END = 0xAA, 0xBB
 HEADER = 7
 FRAME = HEADER + 1
 BUFFER_SIZE = FRAME + SECTOR
 BAD_MARKER = 1
-# Its driver sends the flash 24 bits; that of the provisioning firmware lets the rest fall into the opcode.
-ADDRESS_BITS = 0xFFFFFF
 
 VERSION, READ_PAGE, READ_SECTOR, WRITE_PAGE, WRITE_SECTOR, ERASE_SECTOR = range(6)
 _VERSION_SIZE = 38
+_VERSIONS = 4  # where firmware and driver version begin
 _CHIP_ID = 0x1503A0
 _BUILT = b"Jan  1 2022\0" + b"00:00:00\0"
 
-# Seconds of computing, measured on the real firmware in the emulator (10 MHz).
-BYTE_TIME = 10e-6
-CHIP_TIME = 10e-3
-
 
 class BridgeFirmware:
-    """The firmware on one MCU. Where the module's own firmware does not start, asking for its version hangs it."""
+    """The firmware on an AVR. Where the module's own firmware does not start, asking for its version hangs it."""
 
     baud_rate = BAUD_RATE
     ring_size = RING_SIZE
+    # Seconds of computing, measured on the real firmware in the emulator (10 MHz).
+    byte_time = 10e-6
+    chip_time = 10e-3
+    # Its driver sends the flash 24 bits; that of the provisioning firmware lets the rest fall into the opcode.
+    address_bits = 0xFFFFFF
 
     def __init__(self, secure_element: Ecc608, wifi_module: Winc1510) -> None:
         self._module = WifiModuleDriver(wifi_module)
@@ -75,7 +76,7 @@ class BridgeFirmware:
         if self._hangs:
             yield b"", float("inf")
             return
-        yield b"", BYTE_TIME
+        yield b"", self.byte_time
         if not self._received and character != BEGIN:
             return
         # A payload of more than a sector runs over the end of the buffer; what that does to the MCU is not modelled.
@@ -101,25 +102,25 @@ class BridgeFirmware:
         size = min(HEADER + PAGE * pages, BUFFER_SIZE - 1)
         buffer[size] = END
         response = bytes(buffer[: size + 1])
-        buffer[: size + 1] = bytes(size + 1)
-        yield response, CHIP_TIME
+        buffer[:size] = bytes(size)
+        yield response, self.chip_time
 
     def _run(self, command: int, pages: int, address: int) -> int:
         """Carry out a request: the pages of the response. What the module answers to it is told to nobody."""
         try:
             if command == VERSION:
-                self._put(self._version())
-                return 1
-            if command in (READ_PAGE, READ_SECTOR):
+                pages = 1
+                self._put_version()
+            elif command in (READ_PAGE, READ_SECTOR):
                 size = PAGE if command == READ_PAGE else SECTOR
                 pages = size // PAGE
-                self._put(self._module.read(address & ADDRESS_BITS, size))
+                self._put(self._module.read(address & self.address_bits, size))
             elif command in (WRITE_PAGE, WRITE_SECTOR):
                 size = PAGE if command == WRITE_PAGE else PAGE * pages
                 pages = 0
                 self._write(address, bytes(self._buffer[HEADER : HEADER + size]))
             elif command == ERASE_SECTOR and address + SECTOR < 1 << 32:
-                self._module.erase_sector(address & ADDRESS_BITS)
+                self._module.erase_sector(address & self.address_bits)
         except DriverError:
             pass
         return pages
@@ -127,18 +128,32 @@ class BridgeFirmware:
     def _write(self, address: int, data: bytes) -> None:
         while data:
             size = PAGE - address % PAGE
-            self._module.write(address & ADDRESS_BITS, data[:size])
+            self._module.write(address & self.address_bits, data[:size])
             address, data = address + size, data[size:]
 
-    def _put(self, payload: bytes) -> None:
-        self._buffer[HEADER : HEADER + len(payload)] = payload
+    def _put(self, payload: bytes, place: int = 0) -> None:
+        self._buffer[HEADER + place : HEADER + place + len(payload)] = payload
 
-    def _version(self) -> bytes:
+    def _put_version(self) -> None:
         try:
             firmware, driver = self._module.versions()
         except DriverError:
             raise _NoAnswerError from None
-        return (struct.pack("<I6B", _CHIP_ID, *firmware, *driver) + _BUILT).ljust(_VERSION_SIZE, b"\0")
+        self._put((struct.pack("<I6B", _CHIP_ID, *firmware, *driver) + _BUILT).ljust(_VERSION_SIZE, b"\0"))
+
+
+class SamBridgeFirmware(BridgeFirmware):
+    """The firmware on a SAM: its answer about the version has nothing but the two, and zeros where there are none."""
+
+    ring_size = SAM_RING_SIZE
+    byte_time = 1e-6
+    chip_time = 1e-3
+    address_bits = 0xFFFFFFFF
+
+    def _put_version(self) -> None:
+        self._put(bytes(6), _VERSIONS)
+        firmware, driver = self._module.versions()
+        self._put(bytes((*firmware, *driver)), _VERSIONS)
 
 
 class _NoAnswerError(Exception):

@@ -1,4 +1,7 @@
-"""Provisioning firmware 1.1.8 of the AVR-IoT Cellular Mini, modelled: no Wi-Fi module, but a bridge to the modem."""
+"""Provisioning firmware of kits for cellular networks, modelled: no Wi-Fi module, but a bridge to the modem.
+
+1.1.8 of the AVR-IoT Cellular Mini and 0.3.1 of the AVR-IoT Cellular; both were executed in the emulator.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +37,8 @@ class CellularCommands(ProvisioningCommands):
         self.table = tuple(own[name] for name in (*first, *sorted(own.keys() - set(first))))
         self.bridge = False
         self.bridge_is_permanent = False
+        self.program = b""
+        """Program memory of the MCU."""
 
     def _about(self, _arguments: list[bytes], _blob_length: int) -> int:
         lines = (
@@ -43,6 +48,15 @@ class CellularCommands(ProvisioningCommands):
             b"for the " + self._edition.board,
         )
         return self._text(b"".join(line + b"\r\n" for line in lines))
+
+    def _ping(self, arguments: list[bytes], _blob_length: int) -> int:
+        place = self._edition.misread_ping
+        if place is None:
+            return super()._ping(arguments, _blob_length)
+        # Firmware 0.3.1 hands a pointer of 16 bits to a printf that takes one of 24, and the third byte is what
+        # happens to lie behind it.
+        check_count(arguments, 1)
+        return self._text(b"MC+PONG=" + self.program[place:].split(b"\0")[0])
 
     def _version(self, arguments: list[bytes], blob_length: int) -> int:
         if arguments == [b"WINC"]:
@@ -62,10 +76,20 @@ class CellularProvisioningFirmware(ProvisioningFirmware):
 
     commands = CellularCommands
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, edition: Edition = CELLULAR_MINI) -> None:
         assert board.modem is not None, "the board has a modem"
         self._modem = board.modem
-        super().__init__(board.secure_element, board.wifi_module, CELLULAR_MINI)
+        self._program = bytes(board.flash)
+        super().__init__(board.secure_element, board.wifi_module, edition)
+
+    def _clear(self) -> None:
+        super()._clear()
+        self._own_commands.program = self._program
+
+    def start(self) -> bytes:
+        if self._edition.resets_modem:
+            self._modem.power_up()
+        return super().start()
 
     def take(self, character: int) -> Iterator[tuple[bytes, float]]:
         """While the bridge stands, all is the modem's, also the line feed behind the command that asked for it."""

@@ -1,18 +1,26 @@
-"""An emulated AVR: the thread of an emulated MCU with yasimavr in it."""
+"""Emulated AVRs: the thread of an emulated MCU with yasimavr in it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from iotprovision.simulator.avr_simulation import AvrSimulation
+from iotprovision.simulator.avr_cellular_simulation import AvrCellularSimulation
+from iotprovision.simulator.avr_iot_simulation import AvrIotSimulation
 from iotprovision.simulator.board import Board
 from iotprovision.simulator.emulated_mcu import EmulatedMcu
 
 
 class EmulatedAvr(EmulatedMcu):
-    """The AVR of a board. See :class:`iotprovision.simulator.board.Microcontroller`."""
+    """The AVR of an AVR-IoT board. See :class:`iotprovision.simulator.board.Microcontroller`."""
 
     has_radio = True
 
     def __init__(self, board: Board, transmit: Callable[[bytes], None]) -> None:
-        super().__init__(board, transmit, AvrSimulation)
+        super().__init__(board, transmit, AvrIotSimulation)
+
+
+class EmulatedCellularAvr(EmulatedMcu):
+    """The AVR of a board for cellular networks. See :class:`iotprovision.simulator.board.Microcontroller`."""
+
+    def __init__(self, board: Board, transmit: Callable[[bytes], None]) -> None:
+        super().__init__(board, transmit, AvrCellularSimulation)

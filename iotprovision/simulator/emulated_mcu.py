@@ -93,6 +93,8 @@ class EmulatedMcu:
         self._watch: _Watch | None = None
         board.secure_element.meters = board.wifi_module.meters = board.meters
         board.secure_element.faults = board.wifi_module.faults = board.faults
+        if board.modem:
+            board.modem.meters, board.modem.faults = board.meters, board.faults
 
     @property
     def baud_rate(self) -> int | None:

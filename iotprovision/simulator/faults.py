@@ -18,6 +18,7 @@ class Faults:
 
     * ``hid_open_denied``: opening the HID fails
     * ``usb_access_denied``: that, and an enumeration shows no strings: Linux without a udev rule
+    * ``no_serial_port``: the system lists no serial port that belongs to the kit
     * ``hid_answer_delay``: seconds before each HID answer
     * ``hid_answer_garbage_after_transactions``: that one answer is 64 bytes of 0xA5
     * ``unplug_after_transactions``: the kit leaves the bus and does not come back before it is plugged in again
@@ -45,6 +46,7 @@ class Faults:
 
     hid_open_denied: bool = False
     usb_access_denied: bool = False
+    no_serial_port: bool = False
     hid_answer_delay: float = 0.0
     hid_answer_garbage_after_transactions: int | None = None
     unplug_after_transactions: int | None = None

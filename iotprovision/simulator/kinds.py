@@ -15,7 +15,7 @@ from iotprovision.simulator.icsp_target import IcspTarget
 from iotprovision.simulator.nedbg import Target
 from iotprovision.simulator.swd_part import ATSAMD21G18A
 from iotprovision.simulator.swd_target import SwdTarget
-from iotprovision.simulator.updi_part import ATMEGA4808, AVR128DB48
+from iotprovision.simulator.updi_part import ATMEGA4808, AVR128DB48, AVR128DB64
 from iotprovision.simulator.updi_target import UpdiTarget
 
 
@@ -51,7 +51,7 @@ class Family:
 
 
 MEGA_AVR = Family(UpdiTarget, "iotprovision.simulator.emulated_avr:EmulatedAvr")
-AVR_DB = Family(UpdiTarget)
+AVR_DB = Family(UpdiTarget, "iotprovision.simulator.emulated_avr:EmulatedCellularAvr")
 PIC = Family(IcspTarget)
 SAM = Family(SwdTarget, "iotprovision.simulator.emulated_sam:EmulatedSam")
 
@@ -110,6 +110,15 @@ KINDS = {
         AVR128DB48,
         "AVR-IoT_Cellular-Mini.xml",
         "AVR128DB48-device-blob.xml",
+        SecureElementKind.MAH4I,
+        has_modem=True,
+    ),
+    "avr-iot-cellular": KitKind(
+        "AVR-IoT Cellular",
+        AVR_DB,
+        AVR128DB64,
+        "AVR-IoT_Cellular-Mini.xml",
+        "AVR128DB64-device-blob.xml",
         SecureElementKind.MAH4I,
         has_modem=True,
     ),

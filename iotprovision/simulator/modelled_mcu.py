@@ -10,7 +10,7 @@ from typing import Protocol
 
 from iotprovision.firmware.mcu import without_erased_end
 from iotprovision.simulator.board import Board
-from iotprovision.simulator.bridge_firmware import BridgeFirmware
+from iotprovision.simulator.bridge_firmware import BridgeFirmware, SamBridgeFirmware
 from iotprovision.simulator.cellular_firmware import CellularProvisioningFirmware
 from iotprovision.simulator.demo_firmware import (
     DemoFirmware,
@@ -19,8 +19,9 @@ from iotprovision.simulator.demo_firmware import (
     PicGoogleDemoFirmware,
 )
 from iotprovision.simulator.ecc608 import Ecc608
+from iotprovision.simulator.harmony_demo import HarmonyDemoFirmware
 from iotprovision.simulator.icsp_part import ERASED_INSTRUCTION
-from iotprovision.simulator.provisioning_editions import PIC_IOT, SAM_IOT_WG, SAM_IOT_WX
+from iotprovision.simulator.provisioning_editions import CELLULAR, PIC_IOT, SAM_IOT_WG, SAM_IOT_WX
 from iotprovision.simulator.provisioning_firmware import ProvisioningFirmware
 from iotprovision.simulator.winc1510 import Winc1510
 
@@ -47,11 +48,15 @@ FINGERPRINTS = {
     "avr-iot-google-demo": "f9df89f5ad4f2f28bf3bf872dfdf0e1aa6e23691429b4d40ec161d72b3808aba",
     "avr-iot-cellular-mini-provisioning": "ec2fc3bd13b6005a674014c322c0b4affa830540f0893353d6136ced33d06a6e",
     "avr-iot-cellular-mini-aws-demo": "938494ce09445a971f9f4b7217f671a5b08718f9431b770e9b2ccd72eacb2860",
+    "avr-iot-cellular-provisioning": "aef9125512b6b4fd9cf22ba53d4214f3fe2f0f4cd491176f3eaa192a288c4237",
     "pic-iot-provisioning": "8324aa964b6d2b2d8b17521666412726bbd8b1dc4ddd8a42d4cdbf43b82990bc",
     "pic-iot-aws-demo": "d8f98cf58799e2f8f9b236b089779b1b2a8a1f4e1c2c544fc7662ed0188a0d17",
     "pic-iot-google-demo": "743b04895e17187aaf8196f7e96c422a2017067ce46b53415e1381e9d97d2588",
     "sam-iot-wg-provisioning": "cdb5a3f452e50f4ce8c243f9d17618abe3b50ba3b89af810b5b17b0796e7bbe8",
     "sam-iot-wx-provisioning": "36c95cab9accac6cc7d12659a95add2dd0c26ba09197f02b0d5a14f4129bb1ee",
+    "sam-iot-wg-azure-demo": "608e7e9b7f744113a9b6e4b12e45ebe884b134f85c6b92cf0eced773b1d6b1b5",
+    "sam-iot-wg-winc-upgrade": "ce60ae7f3e1d496d4ba938e74995756f9ede730c672437f6321b4f421e7c5c18",
+    "sam-iot-wx-winc-upgrade": "cf2c7d7f182948a14bdd67db8441a5224b8bc0d366a58457b041116908da4dec",
 }
 
 
@@ -66,11 +71,15 @@ MODELS: dict[str, Callable[[Board], Firmware]] = {
     "avr-iot-aws-demo": _on_wifi_board(DemoFirmware),
     "avr-iot-google-demo": _on_wifi_board(GoogleDemoFirmware),
     "avr-iot-cellular-mini-provisioning": CellularProvisioningFirmware,
+    "avr-iot-cellular-provisioning": partial(CellularProvisioningFirmware, edition=CELLULAR),
     "pic-iot-provisioning": _on_wifi_board(partial(ProvisioningFirmware, edition=PIC_IOT)),
     "pic-iot-aws-demo": _on_wifi_board(PicDemoFirmware),
     "pic-iot-google-demo": _on_wifi_board(PicGoogleDemoFirmware),
     "sam-iot-wg-provisioning": _on_wifi_board(partial(ProvisioningFirmware, edition=SAM_IOT_WG)),
     "sam-iot-wx-provisioning": _on_wifi_board(partial(ProvisioningFirmware, edition=SAM_IOT_WX)),
+    "sam-iot-wg-azure-demo": _on_wifi_board(HarmonyDemoFirmware),
+    "sam-iot-wg-winc-upgrade": _on_wifi_board(SamBridgeFirmware),
+    "sam-iot-wx-winc-upgrade": _on_wifi_board(SamBridgeFirmware),
 }
 
 

@@ -23,6 +23,9 @@ class Edition:
     :param start_delay: seconds that it waits at its start
     :param locks_slot_0: whether every start locks slot 0 of the secure element
     :param tests_generator: whether every start tests the random generator of the secure element
+    :param resets_modem: whether every start resets the modem
+    :param misread_ping: where the argument of a ping lies in RAM, in a firmware that takes it for a place in program
+        memory; None in one that does not
     :param secure_element_address: 7 bits; where the firmware can be told another one, by MC+ECC+ADDR. None where not
     """
 
@@ -38,6 +41,8 @@ class Edition:
     start_delay: float = 0.0
     locks_slot_0: bool = False
     tests_generator: bool = True
+    resets_modem: bool = False
+    misread_ping: int | None = None
     secure_element_address: int | None = None
 
 
@@ -58,6 +63,16 @@ CELLULAR_MINI = Edition(
     board=b"AVR-IoT Cellular Mini",
     leds={b"ERROR": 1, b"DATA": 2, b"CONN": 4, b"CELL": 8, b"USER": 16},
     locks_slot_0=True,
+    resets_modem=True,
+)
+CELLULAR = Edition(
+    welcome=b"Welcome to the AVR-IoT Cellular provisioning command handler!",
+    product=b"AVR-IoT Cellular provisioning FW",
+    version=b"0.3.1",
+    board=b"AVR-IoT Cellular",
+    leds={b"ERR": 1, b"DATA": 2, b"CONN": 4, b"CELL": 8, b"USER": 16},
+    locks_slot_0=True,
+    misread_ping=0x4010,
 )
 # Built from what is known of its source: times are those of the AVR, but for the wait at its start.
 PIC_IOT = Edition(

@@ -148,7 +148,7 @@ class SimulatedKit:
                 "path": f"1-{self.state.usb_port}:1.0",
                 "uart": self._bridge.url,
                 "pty": self._bridge.terminal_path,
-                "port": self._bridge.terminal_path or self._bridge.url,
+                "port": None if self.board.faults.no_serial_port else self._bridge.terminal_path or self._bridge.url,
                 "folder": str(self.state.folder),
             }
 

@@ -186,7 +186,9 @@ class KitState:
             modem=Sequans() if kind.has_modem else None,
             secure_element_address=kind.secure_element_address,
         )
-        registers = factory_configuration(kind.board_file, kind.device_file, serial_number)
+        registers = factory_configuration(
+            kind.board_file, kind.device_file, serial_number, kind.register_name, part.name
+        )
         fresh = Path(tempfile.mkdtemp(dir=state_folder, prefix=f".{name.text}."))
         try:
             firmware = debugger_flash.stand_in(debugger_version)

@@ -37,6 +37,7 @@ STICKY_ERROR = 0x20
 AUTO_INCREMENT = 0x10
 INCREMENT_WRAP = 0x400
 STATUS_WORD, TRANSFER_ADDRESS, DATA, BASE_OR_ID = 0x00, 0x04, 0x0C, 0xFC
+REPORT_SIZE = 64
 MOST_WORDS = 14  # of a block that fits a report
 
 
@@ -119,7 +120,8 @@ class SwdTarget:
         if handler is None:
             return None
         try:
-            return bytes([report[0]]) + handler(report)
+            answer = bytes([report[0]]) + handler(report)
+            return answer if len(answer) <= REPORT_SIZE else bytes([report[0], ERROR])
         except (IndexError, StructError):
             return bytes([report[0], ERROR])
 

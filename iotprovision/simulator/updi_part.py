@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -91,3 +91,5 @@ AVR128DB48 = UpdiPart(
     memory_size=0x4000,
     unlocked=bytes.fromhex("5cc5c55c"),
 )
+
+AVR128DB64 = replace(AVR128DB48, name="AVR128DB64", signature=bytes.fromhex("1e970b"))

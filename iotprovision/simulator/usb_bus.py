@@ -25,6 +25,7 @@ from types import ModuleType
 from typing import Any, Callable, Sequence  # noqa: UP035
 
 CONNECTION_FILE = "connection.json"
+FOREIGN_DEVICE_FILE = "usb-device.json"
 REPORT_SIZE = 64
 MAXIMUM_FRAME = 1 << 20
 CONNECT_TIMEOUT = 5.0  # loopback: a kit that does not take the call by then hangs
@@ -144,6 +145,14 @@ class Bus:
                 found.append((address, description))
         return found
 
+    def devices(self) -> list[tuple[dict[str, Any] | None, dict[str, Any]]]:
+        """The same, and the devices that only show themselves: those have no address."""
+        found: list[tuple[dict[str, Any] | None, dict[str, Any]]] = [*self.kits()]
+        for file in sorted(self.folder.glob("*/" + FOREIGN_DEVICE_FILE)):
+            with contextlib.suppress(OSError, ValueError):
+                found.append((None, json.loads(file.read_text(encoding="utf-8"))))
+        return found
+
 
 class _Device:
     """``hid.device`` of hidapi, as far as pyedbglib uses it, and a little more."""
@@ -166,9 +175,11 @@ class _Device:
         self._open(lambda kit: kit["path"].encode("ascii") == path)
 
     def _open(self, wanted: Callable[[dict[str, Any]], bool]) -> None:
-        for address, description in self._bus.kits():
+        for address, description in self._bus.devices():
             if description["boot_mode"] or not wanted(description):
                 continue
+            if address is None:
+                raise OSError("open failed")
             connection = None
             try:
                 connection = KitConnection(address)
@@ -249,7 +260,7 @@ def hid_module(bus: Bus) -> ModuleType:
                 "interface_number": 0,
                 "bus_type": 1,
             }
-            for _, kit in bus.kits()
+            for _, kit in bus.devices()
             if not kit["boot_mode"] and vendor_id in (0, kit["vendor_id"]) and product_id in (0, kit["product_id"])
         ]
 
@@ -263,8 +274,8 @@ def _ports(bus: Bus, list_ports: ModuleType) -> Callable[..., list[Any]]:
         from serial.tools.list_ports_common import ListPortInfo
 
         found = []
-        for _, kit in bus.kits():
-            if kit["boot_mode"]:
+        for _, kit in bus.devices():
+            if kit["boot_mode"] or kit["port"] is None:
                 continue
             port = ListPortInfo(kit["port"])
             port.vid, port.pid = kit["vendor_id"], kit["product_id"]
@@ -283,7 +294,7 @@ class _UsbDevice:
     :param errors: the module ``usb.core``
     """
 
-    def __init__(self, address: dict[str, Any], kit: dict[str, Any], errors: Any) -> None:
+    def __init__(self, address: dict[str, Any] | None, kit: dict[str, Any], errors: Any) -> None:
         self.idVendor = kit["vendor_id"]
         self.idProduct = kit["product_id"]
         self.bcdDevice = kit["release"]
@@ -315,6 +326,8 @@ class _UsbDevice:
             raise self._error(errno.EACCES, "Access denied (insufficient permissions)")
         if self._connection is not None:
             return
+        if self._kit_address is None:
+            raise self._error(errno.EBUSY, "Resource busy")
         connection = None
         try:
             connection = KitConnection(self._kit_address)
@@ -359,7 +372,7 @@ def _usb_find(bus: Bus, core: Any) -> Callable[..., Any]:
     def find(find_all: bool = False, backend: Any = None, custom_match: Any = None, **wanted: Any) -> Any:
         fitting = [
             device
-            for device in (_UsbDevice(address, kit, core) for address, kit in bus.kits())
+            for device in (_UsbDevice(address, kit, core) for address, kit in bus.devices())
             if all(getattr(device, name, None) == value for name, value in wanted.items())
             and (custom_match is None or custom_match(device))
         ]

@@ -1,4 +1,4 @@
-"""The text console of the demo application (9600 baud, AVR-IoT and PIC-IoT demos; docs/serial-protocol.md)."""
+"""The text consoles of the demo applications, 9600 baud (docs/serial-protocol.md)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import re
 import time
 from collections.abc import Callable
 
-from iotprovision.errors import ChipRefusedError, SerialLinkError
+from iotprovision.errors import ChipRefusedError, SerialLinkError, UsageError
 from iotprovision.wire.port import SerialLine, shown
-from iotprovision.wire.wifi_network import WifiNetwork
+from iotprovision.wire.wifi_network import LONGEST_LINE, WifiNetwork
 
-__all__ = ["BAUD_RATE", "READY_TIMEOUT", "DemoConsole", "WifiNetwork"]
+__all__ = ["BAUD_RATE", "READY_TIMEOUT", "Console", "DemoConsole", "HarmonyConsole", "WifiNetwork", "console_kind"]
 
 BAUD_RATE = 9600
 
@@ -32,20 +32,26 @@ PIECE_GAP = 0.06
 
 EOT = "\x04"
 _ESCAPE = "\x1b"
-_LIST_OF_COMMANDS = "List of available commands"
 _RULE = re.compile(r"-{20,}")
 _VERSION = re.compile(r"v?(\d+(?:\.\d+)+)")
 _SERIAL_NUMBER = re.compile(r"[0-9A-Fa-f]{18}")
 
 
-class DemoConsole:
+class Console:
     """Questions to a running demo application. Its log shares the port: log lines are skipped wherever they come.
 
     Every method raises :class:`SerialLinkError` when no sensible answer comes in time.
 
+    :cvar wake: what is sent to see whether it answers; it ends a line that was cut short, and sets nothing
+    :cvar awake: part of a line of the answer to that
+    :cvar unknown: part of the line that answers an unknown command
     :param line: the open port, 9600 baud
     :param sleep: waits between the pieces of a long line, seconds
     """
+
+    wake: bytes
+    awake: str
+    unknown: str
 
     def __init__(self, line: SerialLine, sleep: Callable[[float], None] = time.sleep) -> None:
         self._line = line
@@ -53,8 +59,16 @@ class DemoConsole:
         self._text = ""
         self._received = b""
 
+    @classmethod
+    def wifi_line(cls, network: WifiNetwork) -> str:
+        """The line that sets a network, without its end. Holds the passphrase: never show or log it.
+
+        :raises UsageError: the console cannot take this network
+        """
+        return network.console_line()
+
     def wait_ready(self, timeout: float = READY_TIMEOUT) -> None:
-        """Wait until the console answers: an empty line makes it list its commands."""
+        """Wait until the console answers."""
         if not self._wake(timeout):
             raise self._no_answer("does not answer", show=True)
 
@@ -64,15 +78,6 @@ class DemoConsole:
         assert match
         return match[1]
 
-    def thing(self) -> str:
-        """The thing name that the demo uses; empty where it found none in the Wi-Fi module."""
-        return self._ask("thing", lambda line: line.isascii() and line.isprintable() and not _RULE.fullmatch(line))
-
-    def device(self) -> bytes | None:
-        """Serial number of the secure element, 9 bytes; None where the demo could not read it."""
-        answer = self._ask("device", lambda line: line == "Unknown." or _SERIAL_NUMBER.fullmatch(line) is not None)
-        return None if answer == "Unknown." else bytes.fromhex(answer)
-
     def set_wifi(self, network: WifiNetwork) -> None:
         """Give the demo a network to join.
 
@@ -81,7 +86,7 @@ class DemoConsole:
 
         :raises ChipRefusedError: the demo did not accept the line
         """
-        answer = self._ask("wifi", lambda line: line == "OK" or line.startswith("Error"), network.console_line())
+        answer = self._ask("wifi", lambda line: line == "OK" or line.startswith("Error"), self.wifi_line(network))
         if answer != "OK":
             raise ChipRefusedError(
                 "The demo application did not accept the Wi-Fi settings", "It answered with the usage of its command."
@@ -108,14 +113,14 @@ class DemoConsole:
         problem = "did not answer"
         for attempt in range(ATTEMPTS):
             # A line cut short by an overflow still waits for its end, and an answer may be late. Both are over once
-            # the console has listed its commands; what is sent then starts a line of its own.
+            # the console has answered something else; what is sent then starts a line of its own.
             if attempt and not self._wake(READY_TIMEOUT):
                 break
             self._start_afresh()
             self._send(line or command)
             deadline = self._line.clock() + ANSWER_TIMEOUT
             while (answer := self._next_line(deadline)) is not None:
-                if _LIST_OF_COMMANDS in answer:
+                if self.unknown in answer:
                     problem = "does not know"
                     break
                 if is_answer(answer):
@@ -123,14 +128,14 @@ class DemoConsole:
         raise self._no_answer(f"{problem} {command}", show=line is None)
 
     def _wake(self, timeout: float) -> bool:
-        """Send line ends until the list of commands comes, and read to its end."""
+        """Ask until the answer comes, and read to its end."""
         deadline = self._line.clock() + timeout
         self._start_afresh()
         while self._line.clock() < deadline:
-            self._line.write(b"\r\n")
+            self._line.write(self.wake)
             until = min(deadline, self._line.clock() + WAKE_INTERVAL)
             while (line := self._next_line(until)) is not None:
-                if _LIST_OF_COMMANDS in line:
+                if self.awake in line:
                     self._line.drain(QUIET, DRAIN_LIMIT)
                     return True
         return False
@@ -169,3 +174,74 @@ class DemoConsole:
             shown(self._received) if show else "",
             "check that the kit runs the demo of this cloud: the action application programs it",
         )
+
+
+class DemoConsole(Console):
+    """The console of the demos of AVR-IoT and PIC-IoT kits. An empty line makes it list its commands."""
+
+    wake = b"\r\n"
+    awake = unknown = "List of available commands"
+
+    def thing(self) -> str:
+        """The thing name that the demo uses; empty where it found none in the Wi-Fi module."""
+        return self._ask("thing", lambda line: line.isascii() and line.isprintable() and not _RULE.fullmatch(line))
+
+    def device(self) -> bytes | None:
+        """Serial number of the secure element, 9 bytes; None where the demo could not read it."""
+        answer = self._ask("device", lambda line: line == "Unknown." or _SERIAL_NUMBER.fullmatch(line) is not None)
+        return None if answer == "Unknown." else bytes.fromhex(answer)
+
+
+class HarmonyConsole(Console):
+    """The console of the Azure demo of SAM-IoT kits: the command processor of MPLAB Harmony, which echoes.
+
+    It splits its line at spaces and has no way to quote one.
+    """
+
+    # To an empty line it answers with a prompt only, as other programs do.
+    wake = b"\nversion\n"
+    awake = "Firmware Version"
+    unknown = "Command Processor: unknown command"
+
+    @classmethod
+    def wifi_line(cls, network: WifiNetwork) -> str:
+        for what, text in (("network name", network.ssid), ("passphrase", network.passphrase or "")):
+            if " " in text:
+                raise UsageError(
+                    f"The Wi-Fi {what} has a space",
+                    "The console of this kit's demo application splits its line at spaces and has no way to quote one.",
+                    "use a network without one",
+                )
+        line = f"wifi -set {network.console_settings()}"
+        if len(line.encode()) > LONGEST_LINE:
+            raise UsageError(
+                "Network name and passphrase are too long together",
+                f"The console of this kit's demo takes {LONGEST_LINE - len('wifi -set ,,2')} bytes for both.",
+                "shorten the passphrase of the network",
+            )
+        return line
+
+    def set_wifi(self, network: WifiNetwork) -> None:
+        # Another demo of the same kit joins all behind "wifi" to one network name: it would take -set for part of it.
+        usage = self._ask("wifi", lambda line: "-set" in line or "command format" in line)
+        if "-set" not in usage:
+            raise ChipRefusedError(
+                "The demo application does not take Wi-Fi settings as expected",
+                f"It says: {usage}",
+                "type them at its console",
+            )
+        super().set_wifi(network)
+
+
+_KINDS: dict[str, type[Console]] = {"microchip-cli": DemoConsole, "harmony": HarmonyConsole}
+
+
+def console_kind(name: str) -> type[Console]:
+    """The console that a kit of the catalogue names.
+
+    :raises UsageError: its demo has none
+    """
+    kind = _KINDS.get(name)
+    if kind is None:
+        raise UsageError("The demo application of this kit has no console that takes settings")
+    return kind

@@ -87,6 +87,7 @@ class ProvisioningLink:
         self._random = random
         self._reader = ResponseReader(line)
         self._in_step = False
+        self._ping_is_right = True
         self.needs_target_reset = False
 
     # --- the link itself
@@ -119,9 +120,17 @@ class ProvisioningLink:
             self._line.write(SPOIL_LINE)
             received += self._reader.discard(QUIET, DRAIN_LIMIT)
             token = self._random(4).hex().upper()
-            self._line.write(f"MC+PING={token}\r\n".encode())
-            if self._reader.find_pong(token, PING_TIMEOUT * (attempt + 1)):
-                self._in_step = True
+            timeout = PING_TIMEOUT * (attempt + 1)
+            if self._ping_is_right:
+                self._line.write(f"MC+PING={token}\r\n".encode())
+                if self._reader.find_pong(token, timeout):
+                    self._in_step = True
+                    return
+                received += self._reader.received
+            # The firmware of the AVR-IoT Cellular answers every ping with the same bytes of its program.
+            answers_wrongly = b"MC+PONG=" in received or not self._ping_is_right
+            if answers_wrongly and self._echoes(token, timeout):
+                self._in_step, self._ping_is_right = True, False
                 return
             received += self._reader.received
         raise SerialLinkError(
@@ -129,6 +138,20 @@ class ProvisioningLink:
             shown(bytes(received)),
             "close other programs that use the port; unplug the kit, plug it in and run the command again",
         )
+
+    def _echoes(self, token: str, timeout: float) -> bool:
+        """Whether the firmware sends a blob back that it is sent to test the link."""
+        what = "test the link"
+        self._line.write(f"MC+BLOBTEST={len(token)}\r\n".encode())
+        with contextlib.suppress(SerialLinkError):
+            if self._reader.read_answer(what, self._line.clock() + timeout, prompt=True).is_prompt:
+                self.needs_target_reset = True
+        if not self.needs_target_reset:
+            return False
+        self._line.write(token.encode() + b"\r\n")
+        answer = self._reader.read_answer(what, self._line.clock() + COMMAND_TIMEOUT)
+        self.needs_target_reset = False
+        return not answer.status and answer.lines == [token.encode()]
 
     def reset(self, timeout: float = READY_TIMEOUT) -> Banner:
         """Have the firmware reset its microcontroller, and wait until it is ready again."""

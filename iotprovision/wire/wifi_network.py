@@ -81,8 +81,12 @@ class WifiNetwork:
 
         Always with the number of the security: without it a passphrase that begins with 2 or 3 would be taken for one.
         """
+        return f"wifi {self.console_settings()}"
+
+    def console_settings(self) -> str:
+        """What stands behind the command in such a line. Holds the passphrase."""
         passphrase = f",{self.passphrase}" if self.passphrase else ""
-        return f"wifi {self.ssid}{passphrase},{_NUMBERS[self.security]}"
+        return f"{self.ssid}{passphrase},{_NUMBERS[self.security]}"
 
     def _check_ssid(self) -> None:
         size = _size("Wi-Fi network name", self.ssid)

@@ -18,8 +18,9 @@ BAUD_RATE = 115200
 STARTUP_DELAY = 0.05
 """Seconds after which every bridge listens: the AVR's does 5 ms after its reset, and answers after 0.45 s. What comes
 in between waits in its receive buffer. Nothing tells when it begins to listen."""
-READY_TIMEOUT = 5.0
-"""Entering download mode takes 0.4 s; a module that does not answer is tried for some seconds."""
+READY_TIMEOUT = 15.0
+"""Entering download mode takes 0.4 s, on a SAM 0.6 s where the module does not start; a module that does
+not answer is tried for some seconds. An emulated kit takes ten times as long."""
 RESPONSE_TIMEOUT = 10.0
 """A sector takes 0.4 s to write and to read, the version 0.85 s. A bridge that waits for a lost byte waits for ever,
 and so does one that asks a module whose firmware does not start for its version."""
@@ -43,7 +44,6 @@ class ModuleVersion:
     :ivar driver: the driver version that it asks for, like ``19.3.0``
     """
 
-    chip_id: int
     firmware: str
     driver: str
 
@@ -84,12 +84,19 @@ class WincBridge:
     def version(self) -> ModuleVersion:
         """Start the firmware of the module and ask it for its version (0.85 s); download mode is entered again.
 
-        Where that firmware does not start, the bridge never answers again: reset the target.
+        Where that firmware does not start, the bridge of an AVR never answers again: reset the target.
+
+        :raises ChipRefusedError: the firmware does not start, and the bridge, that of a SAM, says so
         """
         data = self._ask("could not tell the version of the Wi-Fi module", _VERSION, 0, pages=1)
-        return ModuleVersion(
-            int.from_bytes(data[:4], "little"), ".".join(map(str, data[4:7])), ".".join(map(str, data[7:10]))
-        )
+        firmware, driver = data[4:7], data[7:10]
+        if not any(firmware):
+            raise ChipRefusedError(
+                "The Wi-Fi module does not start",
+                "The bridge to it tells zeros for its version.",
+                "upgrade its firmware: iotprovision wincupgrade",
+            )
+        return ModuleVersion(".".join(map(str, firmware)), ".".join(map(str, driver)))
 
     def read_sector(self, address: int) -> bytes:
         """The 4096 bytes of a sector."""

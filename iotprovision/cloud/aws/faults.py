@@ -103,6 +103,11 @@ def explain(error: Exception, action: str, resource: str, profile: str) -> Provi
     return CloudError(f"{action} failed", str(error))
 
 
+def is_unreachable(error: ProvisioningError) -> bool:
+    """Whether an error that :func:`explain` made says that the cloud did not answer at all."""
+    return isinstance(error.__cause__, _UNREACHABLE)
+
+
 def _explain_answer(error: exceptions.ClientError, action: str, resource: str, profile: str) -> ProvisioningError:
     name, message = code(error), str(error.response.get("Error", {}).get("Message", ""))
     if name in BAD_CREDENTIALS:

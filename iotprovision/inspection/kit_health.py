@@ -1,0 +1,129 @@
+"""Whether the kits on USB can be used; nothing on them is changed and their MCUs go on running."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pyedbglib.protocols.housekeepingprotocol import Jtagice3HousekeepingProtocol
+
+from iotprovision.errors import AccessError, ProvisioningError
+from iotprovision.firmware.index import load_index
+from iotprovision.inspection.connected import BOOT_MODE, UNKNOWN, Unreachable, connected_kits
+from iotprovision.inspection.diagnosis import Diagnosis, fine, from_error, note, problem
+from iotprovision.kit.boot_mode import is_openable, prepare_usb
+from iotprovision.kit.debugger import connection, vendor_errors
+from iotprovision.kit.detection import FoundKit
+from iotprovision.kit.target_session import LOWEST_VOLTS
+from iotprovision.wire.port import open_port
+from iotprovision.wire.provisioning import BAUD_RATE
+
+DEBUGGER_JOB = "debugger-firmware"
+RULE_CURE = "iotprovision doctor --install-udev-rule, then plug the kit in again"
+# A port that another program is just letting go of; a person waits for this one.
+PORT_WAIT = 0.5
+
+
+def check_kits(suffix: str, given_port: str | None) -> Iterator[Diagnosis]:
+    """Look at every kit.
+
+    :param suffix: end of the serial number of the kit that is meant, empty for all
+    :param given_port: serial port of the kit, where it was given
+    """
+    try:
+        prepare_usb()
+    except AccessError as error:
+        yield from_error("usb-library", error)
+    else:
+        yield fine("usb-library", "libusb is there")
+    kits, others = connected_kits()
+    kits = [kit for kit in kits if kit.serial_number.lower().endswith(suffix.lower())]
+    if not kits and not others:
+        yield problem(
+            "no-kit",
+            "no debugger of a kit is on USB" + (f" whose serial number ends in {suffix}" if suffix else ""),
+            "check that the USB cable carries data, that the kit is switched on, and that no virtual machine took it\n"
+            "without a kit: add --simulate",
+        )
+    for other in others:
+        yield _other(other)
+    for kit in kits:
+        yield fine("kit-access", f"{kit.name} {kit.serial_number}, {kit.mcu}, answers")
+        yield _power(kit)
+        yield _debugger(kit)
+        yield _port(kit, given_port)
+
+
+def _other(other: Unreachable) -> Diagnosis:
+    if other.obstacle == BOOT_MODE:
+        cure = "" if is_openable() else f"\nit cannot be opened: {RULE_CURE}"
+        return problem("boot-mode", f"{other.reason.what}: {other.reason.why}", other.reason.hint + cure)
+    if other.obstacle == UNKNOWN:
+        return from_error("kit-unknown", other.reason)
+    number = other.serial_number or "a kit whose serial number cannot be read"
+    why = " ".join(other.reason.why.splitlines())
+    return problem(
+        "kit-access",
+        f"{number}: {other.reason.what}. {why}",
+        f"{RULE_CURE}\nclose other programs that use the kit (an IDE, a data visualizer)",
+    )
+
+
+def _power(kit: FoundKit) -> Diagnosis:
+    try:
+        volts = supply_voltage(kit.serial_number)
+    except ProvisioningError as error:
+        return from_error("kit-access", error, "plug the kit in again")
+    if volts >= LOWEST_VOLTS:
+        return fine("kit-power", f"{kit.serial_number}: {volts:.2f} V at the MCU")
+    return problem(
+        "kit-power",
+        f"{kit.serial_number}: the debugger measures {volts:.2f} V at the MCU",
+        "check the jumpers or straps that feed the MCU, its switch, and a battery where the kit runs from one",
+    )
+
+
+def supply_voltage(serial_number: str) -> float:
+    """What the debugger measures at the MCU, in volts; no programming session is needed.
+
+    :raises AccessError: the debugger cannot be reached
+    """
+    with connection(serial_number) as transport, vendor_errors(serial_number):
+        housekeeping = Jtagice3HousekeepingProtocol(transport)
+        housekeeping.start_session()
+        try:
+            millivolts = housekeeping.get_le16(
+                housekeeping.HOUSEKEEPING_CONTEXT_ANALOG, housekeeping.HOUSEKEEPING_ANALOG_VTREF
+            )
+        finally:
+            housekeeping.end_session()
+        return float(millivolts) / 1000
+
+
+def _debugger(kit: FoundKit) -> Diagnosis:
+    newest = next(image.version for image in load_index().images if DEBUGGER_JOB in image.jobs) or ""
+    if _number(kit.debugger_version) >= _number(newest):
+        return fine("debugger-firmware", f"{kit.serial_number}: {kit.debugger_version}")
+    return note(
+        "debugger-firmware",
+        f"{kit.serial_number}: {kit.debugger_version}; {newest} is newer",
+        "iotprovision dbgupgrade",
+    )
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdecimal())
+
+
+def _port(kit: FoundKit, given_port: str | None) -> Diagnosis:
+    name = given_port or kit.port
+    if name is None:
+        return problem(
+            "serial-port",
+            f"{kit.serial_number} shows no serial port",
+            "on Linux, look whether /dev/ttyACM* appears when the kit is plugged in\nor name the port with -P",
+        )
+    try:
+        open_port(name, BAUD_RATE, wait=PORT_WAIT).close()
+    except ProvisioningError as error:
+        return from_error("serial-port", error, "close other programs that use the port")
+    return fine("serial-port", f"{kit.serial_number}: {name} can be opened")

@@ -1,0 +1,201 @@
+"""The whole of ``status``: every kit that is connected, one after the other."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from cryptography import x509
+
+from iotprovision.errors import ExitCode, KitNotFoundError, ProvisioningError, UsageError
+from iotprovision.findings import State
+from iotprovision.inspection.connected import Unreachable, connected_kits
+from iotprovision.inspection.kit_status import KitStatus, kit_status
+from iotprovision.inspection.looks import Look, unknown
+from iotprovision.kit.detection import FoundKit
+from iotprovision.pki.authority import SIGNER_CERTIFICATE
+from iotprovision.report import Reporter
+
+if TYPE_CHECKING:
+    from iotprovision.inspection.account_status import AccountStatus
+    from iotprovision.inspection.chips import ChipContents
+    from iotprovision.workplace import Workplace
+
+HEADINGS = ("What", "State", "Found")
+
+
+class Status:
+    """Looks and shows.
+
+    :param port: serial port of the kit, where it was given
+    """
+
+    def __init__(self, place: Workplace, reporter: Reporter, port: str | None) -> None:
+        self._place = place
+        self._reporter = reporter
+        self._port = port
+        self._now = datetime.now(timezone.utc)
+        self._error: ProvisioningError | None = None
+
+    def show(self, deep: bool, with_account: bool) -> ExitCode:
+        """Show each kit.
+
+        :param deep: whether the chips are read
+        :param with_account: whether the account is asked
+        :returns: that of the first thing that could not be looked at
+        """
+        self._place.open(needs_account=with_account)
+        kits, others = self._chosen()
+        signer = self._signer()
+        past, _ = self._place.history.read()
+        account = self._account(signer) if with_account else None
+        shared = account.of_all() if account else []
+        data = []
+        for kit in kits:
+            status = kit_status(kit, self._place.store.for_kit(kit.serial_number), signer, past, self._now)
+            contents = self._read_chips(kit) if deep else None
+            looks = list(status.looks)
+            if isinstance(contents, Look):
+                looks.append(contents)
+                contents = None
+            elif contents:
+                looks += contents.looks(signer, self._now)
+            if account:
+                looks += self._in_account(account, status, contents)
+            data.append(_shown_kit(status, looks))
+            self._reporter.rows(HEADINGS, [_row(look) for look in looks], _title(kit))
+        for other in others:
+            data.append(_shown_other(other))
+            self._reporter.rows(("Obstacle", "What it means", "What to try"), [_cells(other)], _title_of_other(other))
+        self._reporter.add("kits", data)
+        if account:
+            self._reporter.add("in_account", [look.as_data() for look in shared])
+            self._reporter.rows(HEADINGS, [_row(look) for look in shared], "AWS account")
+            self._error = self._error or account.error
+        if not data:
+            raise KitNotFoundError(
+                "No kit is connected", "No Microchip nEDBG debugger is on USB.", "iotprovision doctor says more"
+            )
+        if self._error is None:
+            return ExitCode.OK
+        self._reporter.failed(self._error)
+        return self._error.exit_code
+
+    def _chosen(self) -> tuple[list[FoundKit], list[Unreachable]]:
+        kits, others = connected_kits()
+        suffix = (self._place.serial_suffix or "").lower()
+        wanted = [kit for kit in kits if kit.serial_number.lower().endswith(suffix)]
+        # One whose number cannot be read may be the one that is meant.
+        unreachable = [
+            other for other in others if not other.serial_number or other.serial_number.lower().endswith(suffix)
+        ]
+        if (kits or others) and not wanted and not unreachable:
+            raise KitNotFoundError(
+                f"No connected kit has a serial number that ends in {self._place.serial_suffix}",
+                "Connected are:\n" + "\n".join(f"{kit.serial_number}  {kit.name}" for kit in kits),
+                "look at the end of the serial number again.",
+            )
+        if self._port and len(wanted) > 1:
+            raise UsageError(f"One port was given, and {len(wanted)} kits are connected", hint="choose one with -s")
+        return [replace(kit, port=self._port or kit.port) for kit in wanted], unreachable
+
+    def _signer(self) -> x509.Certificate | None:
+        data = self._place.store.read(SIGNER_CERTIFICATE)
+        try:
+            return x509.load_pem_x509_certificate(data) if data else None
+        except ValueError:
+            self._reporter.warning(
+                f"{self._place.store.path(SIGNER_CERTIFICATE)} is damaged; iotprovision doctor says more"
+            )
+            return None
+
+    def _account(self, signer: x509.Certificate | None) -> AccountStatus:
+        from iotprovision.inspection.account_status import AccountStatus
+
+        return AccountStatus(self._place.account(), signer)
+
+    def _in_account(self, account: AccountStatus, status: KitStatus, contents: ChipContents | None) -> list[Look]:
+        """What the kit itself holds is believed before what the store says of it."""
+        certificate, thing = status.certificate, status.thing
+        if contents and (contents.device or contents.thing_name):
+            from iotprovision.inspection.kit_status import thing_of
+
+            certificate, thing = contents.device, contents.thing_name or thing_of(contents.device)
+        looks = account.of_device(certificate, thing)
+        return looks + (account.endpoint(contents.endpoint) if contents and contents.endpoint else [])
+
+    def _read_chips(self, kit: FoundKit) -> ChipContents | Look:
+        from iotprovision.actions.kept_application import ApplicationKept
+        from iotprovision.firmware.mcu import mcu_by_name
+        from iotprovision.inspection.chips import read_chips
+        from iotprovision.kit.target import Target
+
+        self._reporter.for_kit(kit.serial_number)
+        files = self._place.store.for_kit(kit.serial_number)
+        scripts = functools.partial(self._place.cache().scripts_for, kit.mcu)
+        try:
+            if mcu_by_name(kit.mcu).programmed_with_scripts:
+                scripts()  # fetched and checked before anything is done
+            with files.lock(), Target(kit, given_port=self._port, pack=scripts) as target:
+                kept = ApplicationKept(
+                    target, kit, self._place.known_images(kit), files, lambda: datetime.now(timezone.utc)
+                )
+                firmware = self._place.firmware(kit, "iotprovision")
+                contents = read_chips(kit, files, firmware, target, kept, self._reporter)
+                self._reporter.add("chip", {"serial_number": contents.serial_number.hex().upper()})
+                return contents
+        except ProvisioningError as error:
+            self._error = self._error or error
+            return unknown("Chips", error)
+
+
+def _title(kit: FoundKit) -> str:
+    return (
+        f"{kit.name}, serial number {kit.serial_number}, {kit.mcu}, debugger {kit.debugger_version}, "
+        f"serial port {kit.port or 'none'}"
+    )
+
+
+def _title_of_other(other: Unreachable) -> str:
+    name = other.name or "A kit"
+    return f"{name}, serial number {other.serial_number or 'not readable'}, serial port {other.port or 'none'}"
+
+
+def _row(look: Look) -> Sequence[str]:
+    return (look.subject, "foreign" if look.finding.foreign else look.finding.state.value, look.shown)
+
+
+def _cells(other: Unreachable) -> Sequence[str]:
+    return (other.reason.what, other.reason.why, other.reason.hint)
+
+
+def _shown_kit(status: KitStatus, looks: Sequence[Look]) -> dict[str, Any]:
+    kit = status.kit
+    return {
+        "serial_number": kit.serial_number,
+        "name": kit.name,
+        "mcu": kit.mcu,
+        "debugger_version": kit.debugger_version,
+        "port": kit.port,
+        "link": status.link,
+        "device": status.device,
+        "thing": status.thing,
+        "is_in_order": all(look.finding.state is not State.DIFFERENT for look in looks),
+        "looks": [look.as_data() for look in looks],
+    }
+
+
+def _shown_other(other: Unreachable) -> dict[str, Any]:
+    error = other.reason
+    return {
+        "serial_number": other.serial_number,
+        "name": other.name,
+        "port": other.port,
+        "obstacle": other.obstacle,
+        "what": error.what,
+        "why": error.why,
+        "try": error.hint.splitlines(),
+    }
