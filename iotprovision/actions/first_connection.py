@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from iotprovision.errors import ProofError
 from iotprovision.findings import Finding, State
 from iotprovision.steps import Progress, Step
-from iotprovision.wire.console import DemoConsole
+from iotprovision.wire.console import Console
 
 ACTION = "first connection"
 # The line takes 0.2 s at 9600 baud, and was sent before the state was reported.
@@ -23,7 +23,7 @@ class FirstConnection(Step):
         ``endpoint``, the ``shadow`` as read back, and ``failure``, empty when all went well, with a ``hint``; and,
         empty unless the program on the MCU did all this itself, the ``network`` that it joined and the ``first_topic``
         that it wrote to
-    :param console: opens the console of the demo, which logs what its cloud sends it
+    :param console: opens the console of the demo, which logs what its cloud sends it; None where it has none
     """
 
     title = "First connection"
@@ -33,10 +33,12 @@ class FirstConnection(Step):
     unaskable = "seen only when the board powers up"
 
     def __init__(
-        self, power_up: Callable[[], Mapping[str, Any]], console: Callable[[], AbstractContextManager[DemoConsole]]
+        self,
+        power_up: Callable[[], Mapping[str, Any]],
+        console: Callable[[], AbstractContextManager[Console | None]] | None,
     ) -> None:
         self._power_up = power_up
-        self._console = console
+        self._console = console or nullcontext
 
     def check(self, progress: Progress) -> Finding:
         return Finding(State.UNKNOWN, self.unaskable)
@@ -44,7 +46,9 @@ class FirstConnection(Step):
     def apply(self, progress: Progress) -> str:
         with self._console() as console:
             report = self._power_up()
-            logged = bool(report["first_topic"]) and console.heard(_logged(report["client_id"]), LOG_TIMEOUT)
+            logged = bool(
+                console and report["first_topic"] and console.heard(_logged(report["client_id"]), LOG_TIMEOUT)
+            )
         refusals = [attempt["reason"] for attempt in report["attempts"] if not attempt["accepted"]]
         if report["failure"]:
             raise ProofError(

@@ -111,7 +111,8 @@ class Plan:
             # Last of what is done to the kit: the demo keeps the network in RAM until it has connected.
             steps.append(WifiSet(work.target, work.network, self._join))
         if self._power_up and {"provision", "application"} <= set(self._actions):
-            steps.append(FirstConnection(self._power_up, work.target.console))
+            console = work.target.console if work.kit.kit.has_console else None
+            steps.append(FirstConnection(self._power_up, console))
         return steps
 
     def _proofs(self, work: KitWork, identity: Identity) -> list[Step]:
