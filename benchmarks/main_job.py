@@ -2,9 +2,7 @@
 
     python benchmarks/main_job.py [KIT]
 
-The floor of a first run is each image programmed and verified once, the debugger and its registers asked and written
-once, and the bytes that the chips need, written and read back (at 2 ms a transaction and 11,520 bytes a second, that is
-10.5 s on a board).
+What each kit and method costs next to what it needs is in kits.py.
 
 Counts come from the meters of the simulated kit, so they are the same on any machine. Everything happens in a temporary
 folder. Firmware images are fetched first, outside the measured time.
@@ -31,9 +29,10 @@ print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit), fil
 sys.exit(code)
 """
 MEBIBYTE = 1024 * 1024
-# Needed at least for a first run of each method: HID transactions and UART bytes.
-FLOORS = {"sandbox": (4221, 8405), "jitr": (4221, 7540), "mar": (4221, 7540)}
-ABOVE_FLOOR = 1.15
+# The demo takes commands 4 s after its start; the vendor's tool waits 40 s for answers that do not come.
+WIFI_SECONDS = 5
+# Commands, answers and the lines that the demo prints meanwhile, counted on a virtual board.
+WIFI_UART = 548
 
 
 @dataclass(frozen=True)
@@ -106,10 +105,6 @@ def main() -> int:
         home = Path(folder)
         first = run_tool(home, kit, "-m", "jitr")
         second = run_tool(home, kit, "-m", "jitr")
-    firsts = {"jitr": first}
-    for method in ("sandbox", "mar"):
-        with tempfile.TemporaryDirectory() as folder:
-            firsts[method] = run_tool(Path(folder), kit, "-m", method)
     with tempfile.TemporaryDirectory() as folder:
         run_tool(Path(folder), kit, "application")
         wifi = run_tool(Path(folder), kit, "application", "-ssid", "lab", "-psk", "correct horse")
@@ -138,18 +133,16 @@ def main() -> int:
         row("calls that write to the account", second.cloud_writes, 0),
         row("time", second.seconds, None, "s"),
     ]
-    print(f"{kit}, first run of each method, next to its floor")
-    for method, (transactions, uart) in FLOORS.items():
-        cost = firsts[method]
-        fine += [
-            row(
-                f"{method}: HID transactions (floor {transactions:,})",
-                cost.meters["hid_transactions"],
-                ABOVE_FLOOR * transactions,
-            ),
-            row(f"{method}: UART bytes (floor {uart:,})", cost.uart, ABOVE_FLOOR * uart),
-        ]
-    row("Wi-Fi set-up: more time than without", wifi.seconds - without.seconds, None, "s")
+    print(f"{kit}, Wi-Fi set-up through the console of the demo")
+    fine += [
+        row("more time than without", wifi.seconds - without.seconds, WIFI_SECONDS, "s"),
+        row(
+            "more HID transactions than without",
+            wifi.meters["hid_transactions"] - without.meters["hid_transactions"],
+            0,
+        ),
+        row("UART bytes, both ways", wifi.uart - without.uart, WIFI_UART),
+    ]
     print("help")
     fine.append(row("iotprovision --help", help_time * 1000, 3 * nothing * 1000, "ms"))
     return 0 if all(fine) else 1

@@ -13,17 +13,20 @@ from typing import Any
 
 from iotprovision.actions.dbgupgrade import ACTION as DEBUGGER_UPGRADE
 from iotprovision.actions.identity import Chip
+from iotprovision.actions.links import ACTION as LINKS
 from iotprovision.actions.wincupgrade import ACTION as WIFI_MODULE_UPGRADE
 from iotprovision.chips.id_scope import IdScope
 from iotprovision.chips.winc_image import WincImage
 from iotprovision.cloud.aws.account import Account
 from iotprovision.environment import Environment
-from iotprovision.errors import ExitCode, ProvisioningError, UsageError
+from iotprovision.errors import AccessError, ExitCode, ProvisioningError, UsageError
 from iotprovision.firmware.debugger_archive import DebuggerArchive
 from iotprovision.firmware.index import load_index
 from iotprovision.firmware.mcu import mcu_by_name
 from iotprovision.frame import framed
+from iotprovision.kit import registers
 from iotprovision.kit.boot_mode import needs_finishing
+from iotprovision.kit.catalog import KitDescription, kit_by_name
 from iotprovision.kit.debugger_upgrade import finish_upgrade
 from iotprovision.kit.detection import FoundKit, find_kit
 from iotprovision.kit.target import Target
@@ -79,6 +82,7 @@ class Run:
         network = self._network()
         names = self._names()
         self._id_scope()
+        self._named_kit()
         self._passphrases.ca_at_hand()
         if self._options.archive is not None:
             self._debugger_archive()
@@ -94,6 +98,8 @@ class Run:
             )
         account = self._account_work(names)
         if not self._actions - {"none"}:
+            if kit and kit.name_given:
+                self._target(kit)
             return
         work = self._kit_work(kit, network) if kit else None
         plan = Plan(
@@ -125,7 +131,7 @@ class Run:
         serial_number = self._place.serial_suffix
         if DEBUGGER_UPGRADE in self._actions and not self._options.dry_run and needs_finishing():
             self._finish_debugger_upgrade()
-        kit = find_kit(serial_number, self._options.port, notice=self._reporter.notice)
+        kit = find_kit(serial_number, self._options.port, self._named_kit(), self._reporter.notice)
         self._reporter.for_kit(kit.serial_number)
         self._reporter.notice(
             f"Found {kit.name}, serial number {kit.serial_number}, {kit.mcu}, debugger {kit.debugger_version}, "
@@ -188,18 +194,11 @@ class Run:
     def _kit_work(self, kit: FoundKit, network: WifiNetwork | None) -> KitWork:
         self._check_actions(kit)
         application = self._application(kit) if "application" in self._actions else None
-        files = self._store.for_kit(kit.serial_number)
-        if not self._options.dry_run:
-            self._resources.enter_context(files.lock())
-        scripts = functools.partial(self._place.cache().scripts_for, kit.mcu)
-        if NEEDS_MCU & self._actions and mcu_by_name(kit.mcu).programmed_with_scripts:
-            scripts()  # fetched and checked before anything is done
-        packed = not self._options.no_packed_reports
-        target = self._resources.enter_context(Target(kit, given_port=self._options.port, pack=scripts, packed=packed))
+        target = self._target(kit)
         return KitWork(
             kit=kit,
             target=target,
-            files=files,
+            files=self._store.for_kit(kit.serial_number),
             chip=Chip(target),
             provisioning_firmware=self._place.firmware(kit, "iotprovision", self._options.provision_firmware),
             known_images=self._place.known_images(kit, self._options.application_firmware),
@@ -216,6 +215,37 @@ class Run:
             id_scope=self._id_scope(),
             wifi_module_upgrade=self._wifi_module_upgrade(kit) if WIFI_MODULE_UPGRADE in self._actions else None,
         )
+
+    def _target(self, kit: FoundKit) -> Target:
+        """The kit's MCU, which nobody else may use meanwhile; it was asked whether it is the one of the kit.
+
+        :raises AccessError: it has no power, is locked, or is another one
+        """
+        if not self._options.dry_run:
+            self._resources.enter_context(self._store.for_kit(kit.serial_number).lock())
+        scripts = functools.partial(self._place.cache().scripts_for, kit.mcu)
+        packed = not self._options.no_packed_reports
+        target = Target(kit, given_port=self._options.port, pack=scripts, packed=packed)
+        if not (kit.name_given or NEEDS_MCU & self._actions):
+            return self._resources.enter_context(target)
+        if kit.name_given and LINKS in self._actions:
+            registers.read(kit.serial_number, ["KITNAME"])
+        if mcu_by_name(kit.mcu).programmed_with_scripts:
+            scripts()  # fetched and checked before anything is done
+        self._resources.enter_context(target)
+        try:
+            target.check_mcu()
+        except AccessError as error:
+            if not kit.name_given:
+                raise
+            raise AccessError(
+                f"The kit {kit.serial_number} has not proved to be {kit.name}: no {kit.mcu} answers as one should",
+                f"{error.what}\n{error.why}\nNothing was changed.",
+                f"name the right kit with --kit\n{error.hint}",
+            ) from error
+        if {"certs", DEBUGGER_UPGRADE} & self._actions or not NEEDS_MCU & self._actions:
+            target.start()  # else what comes next goes on in the same session
+        return target
 
     def _wifi_module_upgrade(self, kit: FoundKit) -> WifiModuleUpgrade:
         """Firmware of the user's own for the Wi-Fi module, or the newest of the vendor."""
@@ -242,6 +272,9 @@ class Run:
                 + "or give an application with -app FILE",
             )
         return self._place.firmware(kit, job, file)
+
+    def _named_kit(self) -> KitDescription | None:
+        return None if self._options.kit is None else kit_by_name(self._options.kit)
 
     def _id_scope(self) -> IdScope | None:
         text = self._options.id_scope

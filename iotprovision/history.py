@@ -91,9 +91,27 @@ class History:
         return records, bad
 
 
+def part_of(record: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A part of a record that should be a mapping; an empty one where another version wrote something else."""
+    part = record.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def kits_of(record: Mapping[str, Any]) -> list[str]:
+    """The serial numbers of the kits that a run was about."""
+    numbers = [part_of(record, "kit").get("serial_number"), *(entry.get("kit") for entry in changes_of(record))]
+    return list(dict.fromkeys(number for number in numbers if number and isinstance(number, str)))
+
+
+def changes_of(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a run changed, as far as the record says it."""
+    changed = record.get("changed")
+    return [entry for entry in changed if isinstance(entry, dict)] if isinstance(changed, list) else []
+
+
 def record_of(
     options: Mapping[str, Any],
-    steps: Sequence[Record],
+    steps: Sequence[tuple[str, Record]],
     document: Mapping[str, Any],
     exit_code: ExitCode,
     began: datetime,
@@ -102,7 +120,7 @@ def record_of(
     """What is recorded of a run. Only what is named here gets into it, so no secret does.
 
     :param options: of the command line
-    :param steps: that ended well
+    :param steps: that ended well, each with the serial number of its kit
     :param document: the JSON document of the run
     """
     actions = list(options.get("actions") or [])
@@ -123,9 +141,11 @@ def record_of(
             **document.get("firmware", {}),
         },
         "changed": [
-            {"step": step.title, "done": step.done, "irreversible": step.irreversible} for step in steps if step.changed
+            {"step": step.title, "kit": kit, "done": step.done, "irreversible": step.irreversible}
+            for kit, step in steps
+            if step.changed
         ],
-        "proofs": [{"step": step.title, "proof": step.proof} for step in steps if step.proof],
+        "proofs": [{"step": step.title, "kit": kit, "proof": step.proof} for kit, step in steps if step.proof],
     }
     for part in ("kit", "chip", "account", "error"):
         if part in document:

@@ -28,6 +28,9 @@ SIMULATED_KITS = (
     "avr-iot-wa@emulated",
     "avr-iot-wg@emulated",
     "avr-iot-cellular-mini",
+    "avr-iot-cellular-mini@emulated",
+    "avr-iot-cellular",
+    "avr-iot-cellular@emulated",
     "pic-iot-wa",
     "pic-iot-wg",
     "sam-iot-wx",
@@ -212,6 +215,12 @@ def _add_own_options(group: argparse._ArgumentGroup) -> None:
         dest="simulated_access_point",
         metavar="SSID:PASSPHRASE",
         help="the Wi-Fi network that an emulated kit can join; SSID: is an open one (default: 'lab:correct horse')",
+    )
+    group.add_argument(
+        "--kit",
+        metavar="NAME",
+        help="which kit it is, where its board registers are blank or name no known one: as in 'AVR-IoT WA' or "
+        "avr-iot-wa; its MCU must be the one of that kit",
     )
     group.add_argument(
         "--dry-run", action="store_true", help="say what a run would do; write nothing, not even firmware"

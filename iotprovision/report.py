@@ -51,8 +51,8 @@ class Reporter:
         self._shown_at = 0.0
         self._kit = ""
         self._written = True
-        self.records: list[Record] = []
-        """Of the steps that ended well, in their order."""
+        self.records: list[tuple[str, Record]] = []
+        """Of the steps that ended well, in their order, each with the serial number of the kit it was about."""
 
     def for_kit(self, serial_number: str) -> None:
         """From here on, every event is about this kit."""
@@ -90,7 +90,7 @@ class Reporter:
 
     def step_ends(self, record: Record) -> None:
         self._close_bar()
-        self.records.append(record)
+        self.records.append((self._kit, record))
         log.info(
             "%sstep ends: %s; found: %s; done: %s; proof: %s",
             self._prefix(),
@@ -113,16 +113,19 @@ class Reporter:
             table.add_row(Text(record.title), found, Text(record.done), Text(record.proof))
         self._show(table)
 
+    def text(self, text: str) -> None:
+        """A part of the result in words; for a script it is in the document already."""
+        if not self._as_json:
+            self._write_out(f"{text}\n")
+
     def rows(self, headings: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
         """The result of a command that lists things; for a script it is in the document already.
 
         :param title: a line above the table
         """
-        if self._as_json:
-            return
         if title:
-            self._write_out(f"{title}\n")
-        if not rows:
+            self.text(title)
+        if self._as_json or not rows:
             return
         table = _table(*headings)
         for row in rows:

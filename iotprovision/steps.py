@@ -7,18 +7,16 @@ and "no success without proof".
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from iotprovision.errors import ProofError
 from iotprovision.findings import Finding, State
+from iotprovision.progress import Progress as Progress  # noqa: PLC0414 - every step takes one
 
 NOTHING = "nothing"
 """What a step says that did not have to be applied."""
-
-Progress = Callable[[int, int], None]
-"""Called with (done, total), in bytes."""
 
 
 class CannotKnowError(Exception):

@@ -247,6 +247,12 @@ class Store:
                 "Two runs at once would write the same files.",
                 "wait until the other run has ended",
             ) from error
+        except NotImplementedError as error:
+            raise StoreError(
+                f"Cannot lock {self.folder}",
+                "Its file system has no locks, and two runs at once would write the same files.",
+                "name a folder on another file system with IOTPROVISION_HOME",
+            ) from error
         except OSError as error:
             raise self._failure("lock", self.folder, error) from error
         try:

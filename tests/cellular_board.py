@@ -10,26 +10,32 @@ from iotprovision.simulator.modelled_mcu import ModelledMcu
 from iotprovision.simulator.sequans import Sequans
 from iotprovision.simulator.winc1510 import Winc1510
 
-PROVISIONING = "avr-iot-cellular-mini-provisioning"
+MINI, CELLULAR = "avr-iot-cellular-mini", "avr-iot-cellular"
+
+
+def cellular_board(kind: str) -> Board:
+    """A board with the provisioning firmware of its kit and the recorded chip."""
+    kit = KINDS[kind]
+    return Board(
+        kit_name=kit.register_name,
+        microcontroller=kit.part.name,
+        flash=bytearray(flash_of(f"{kind}-provisioning").ljust(kit.part.flash_size, b"\xff")),
+        eeprom=bytearray(b"\xff" * kit.part.eeprom_size),
+        fuses=bytearray(kit.part.factory_fuses),
+        user_row=bytearray(b"\xff" * kit.part.user_row_size),
+        secure_element=recorded_secure_element(),
+        wifi_module=Winc1510(),
+        modem=Sequans(),
+    )
 
 
 class CellularBoard:
     """A board whose MCU runs the provisioning firmware, and what was sent."""
 
-    def __init__(self, image: str = PROVISIONING) -> None:
-        part = KINDS["avr-iot-cellular-mini"].part
-        self.modem = Sequans()
-        self.board = Board(
-            kit_name="AVR-IoT Cellular Mini",
-            microcontroller=part.name,
-            flash=bytearray(flash_of(image).ljust(part.flash_size, b"\xff")),
-            eeprom=bytearray(b"\xff" * part.eeprom_size),
-            fuses=bytearray(part.factory_fuses),
-            user_row=bytearray(b"\xff" * part.user_row_size),
-            secure_element=recorded_secure_element(),
-            wifi_module=Winc1510(),
-            modem=self.modem,
-        )
+    def __init__(self, kind: str = MINI) -> None:
+        self.board = cellular_board(kind)
+        assert self.board.modem
+        self.modem = self.board.modem
         self._sent = bytearray()
         self.mcu = ModelledMcu(self.board, self._sent.extend)
 

@@ -15,7 +15,9 @@ import pytest
 import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.x509.oid import NameOID
 from firmware_images import hex_image
 from kit_contents import slot_locked
 from running import Outcome, kit_folder, meters, run_tool
@@ -23,9 +25,12 @@ from simulated import kits_on_the_bus
 
 from iotprovision.cloud.aws.server_authorities import server_authorities
 from iotprovision.errors import ExitCode
+from iotprovision.kit.programming import TargetProgrammer
 from iotprovision.simulator.kinds import SimulatedKitName
 from iotprovision.simulator.sequans import Sequans
 from iotprovision.simulator.state import reset
+from iotprovision.wire.port import open_port
+from iotprovision.wire.provisioning import BAUD_RATE, ProvisioningLink
 
 KIT = "avr-iot-cellular-mini"
 JOB = ("--simulate", KIT, "-c", "aws", "--json")
@@ -305,6 +310,54 @@ def test_bad_modems(tmp_path: Path, faults: dict[str, Any], code: ExitCode, word
         kits.faults(**{name: [] if isinstance(value, list) else False for name, value in faults.items()})
         outcome = run_tool(tmp_path, "--simulate", KIT, "-c", "aws", "-m", "jitr", "certs", "provision")
         assert outcome.code == 0, outcome.err
+
+
+@pytest.mark.parametrize("arguments", [(), ("--sprov",)])
+def test_a_kit_that_was_left_in_bridge_mode(provisioned: Path, arguments: tuple[str, ...]) -> None:
+    """As after a run that was killed: nothing of what comes next is taken by the modem."""
+    with kits_on_the_bus(provisioned / "simulator", KIT) as kits:
+        with TargetProgrammer(kits.kits[0].serial_number, "avr128db48") as programmer:
+            programmer.program(hex_image("avr-iot-cellular-mini-provisioning"))
+        with open_port(kits.kits[0].uart, BAUD_RATE) as line:
+            ProvisioningLink(line).synchronise()
+            line.write(b"MC+BRIDGEMODE\r")
+            assert line.read_some(5.0)
+            line.write(b'AT+SQNSNVW="certificate",19,50\r')
+            line.drain(0.2, 2.0)
+        before = kits.meters()["modem_writes"]
+        outcome = run_tool(provisioned, *JOB, "-m", "mar", "certs", "provision", *arguments)
+        assert outcome.code == 0, outcome.err
+        assert kits.meters()["modem_writes"] == before, "the transfer that was begun took nothing"
+
+
+def test_a_certificate_that_no_slot_of_the_modem_takes(tmp_path: Path) -> None:
+    """It has the name of a signer that somebody made by hand. Neither modem nor secure element is written."""
+    job = (*JOB[:-1], "-m", "jitr", "certs", "provision")
+    assert run_tool(tmp_path, *job).code == 0
+    store = tmp_path / "simulator" / "certificates"
+    signer, root = (
+        x509.load_pem_x509_certificate((store / f"{name}-ca.crt").read_bytes()) for name in ("signer", "root")
+    )
+    keys = [load_pem_private_key((store / f"{name}-ca.key").read_bytes(), None) for name in ("signer", "root")]
+    units = [x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, f"{n:064}") for n in range(100)]
+    name = x509.Name([*signer.subject, *units])
+    request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(keys[0], SHA256())
+    builder = x509.CertificateBuilder(root.subject, name, signer.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(signer.not_valid_before_utc).not_valid_after(signer.not_valid_after_utc)
+    for extension in signer.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    (store / "signer-ca.csr").write_bytes(request.public_bytes(Encoding.PEM))
+    (store / "signer-ca.crt").write_bytes(builder.sign(keys[1], SHA256()).public_bytes(Encoding.PEM))
+    element = kit_folder(tmp_path, KIT) / "ecc608.yaml"
+    state = yaml.safe_load(element.read_text(encoding="utf-8"))
+    state["slots"][8] = "ff" * 416
+    element.write_text(yaml.safe_dump(state), encoding="utf-8")
+    before = meters(tmp_path, KIT)["modem_writes"]
+    outcome = run_tool(tmp_path, *job)
+    assert outcome.code == ExitCode.PROOF, outcome.err
+    assert "too large for the modem" in outcome.err and "8192 bytes" in outcome.err
+    assert meters(tmp_path, KIT)["modem_writes"] == before
+    assert yaml.safe_load(element.read_text(encoding="utf-8"))["slots"][8] == "ff" * 416
 
 
 def test_a_modem_keeps_its_state_in_a_file(done: Done) -> None:

@@ -18,7 +18,6 @@ from iotprovision.firmware.mcu import mcu_by_name
 from iotprovision.kit.detection import find_kit
 from iotprovision.kit.programming import TargetProgrammer
 from iotprovision.simulator.host import KitProcess
-from iotprovision.simulator.kinds import SimulatedKitName
 
 KIT, MCU = "avr-iot-cellular-mini", "avr128db48"
 FLASH_SIZE, PAGE = 128 * 1024, 512
@@ -137,9 +136,3 @@ def test_images_that_would_do_harm_are_refused(tmp_path: Path, start: int, data:
 def test_an_image_for_the_other_mcu_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         hex_image("avr-iot-cellular-mini-aws-demo", "atmega4808")
-
-
-def test_it_cannot_be_emulated() -> None:
-    with pytest.raises(UsageError, match="cannot be emulated") as caught:
-        SimulatedKitName.parse(f"{KIT}@emulated")
-    assert KIT in caught.value.hint and f"{KIT}@emulated" not in caught.value.hint

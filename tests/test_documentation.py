@@ -25,7 +25,8 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 COMMAND = re.compile(r"^\s*(?:\$ )?(?:\.venv/bin/)?(iotprovision(?:-firmware)?(?: .*)?)$")
 INLINE = re.compile(r"`(iotprovision(?:-firmware)? [^`]*)`")
 # Stands for something of the reader's own, or for what comes before or behind.
-NO_COMMAND = re.compile(r"\[|…|\.\.\.|HOST:PORT|--from-wheel")
+# One asks a person and changes the system.
+NO_COMMAND = re.compile(r"\[|…|\.\.\.|HOST:PORT|--from-wheel|--install-udev-rule|COMMAND")
 PROFILES = ("my-profile", "work", "factory", "lab", "mine")
 PROGRAM_TIMEOUT = 120.0
 

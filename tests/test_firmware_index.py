@@ -23,33 +23,31 @@ PIC = "PIC-IoT WG,PIC-IoT WA"
 WG, WX = "SAMD21-IoT WG", "SAMD21-IoT Wx"
 CELLULAR, MINI = "AVR-IoT Cellular,AVR-IoT LTE-M", "AVR-IoT Cellular Mini"
 
-# What the vendor's kit table (pykitcommander 2.8.3.18) says: kits, file, bytes, protocol, baud, delay, version.
+# What the vendor's kit table (pykitcommander 2.8.3.18) says: kits, file, bytes, protocol, version.
 PUBLISHED = [
-    (AVR, "avr/atmega4808-iot-provision-v2.hex", 100167, "ProvisioningV2", 115200, 0, "0.4.9"),
-    (AVR, "avr/atmega4808-iot-winc-upgrade.hex", 35830, "WincUpgradeV1", 115200, 0.5, None),
-    (AVR, "avr/atmega4808-aws-iot-demo.hex", 123222, "WxDemoV1", 9600, 0, "4.1.2"),
-    (AVR, "avr/atmega4808-google-iot-demo.hex", 127687, "WxDemoV1", 9600, 0, "4.0.0"),
-    (CELLULAR, "avr/avr128db64-iot-cellular-provision.hex", 61772, "ProvisioningV2", 115200, 0, "0.3.1"),
-    (MINI, "avr/avr128db48-iot-cellular-mini-provisioning.hex", 81856, "ProvisioningV2", 115200, 0, "1.1.8"),
-    (MINI, "avr/avr128db48-iot-cellular-mini-arduino-demo.hex", 110280, None, None, 0, "1.3.9"),
-    (PIC, "pic/pic24fj128ga705-iot-provision-v2.hex", 180264, "ProvisioningV2", 115200, 0, "0.4.7"),
-    (PIC, "pic/pic24fj128ga705-iot-winc-upgrade.hex", 142228, "WincUpgradeV1", 115200, 0.1, None),
-    (PIC, "pic/pic24fj128ga705-aws-iot-demo.hex", 282140, "WxDemoV1", 9600, 0, "4.1.3"),
-    (PIC, "pic/pic24fj128ga705-google-iot-demo.hex", 314204, "WxDemoV1", 9600, 0, "1.1.1"),
-    (PIC, "pic/AzureIotPnpDps.X.production.hex", 498128, "WxDemoV1", 9600, 0, "1.1.1"),
-    (WG, "sam/samd21g18a-iot-provision.hex", 509070, "ProvisioningV2", 115200, 0, "1.0.1"),
-    (WG, "sam/samd21g18a-iot-winc-upgrade.hex", 223718, "WincUpgradeV1", 115200, 0.1, None),
-    (WG, "sam/AzureIotPnpDps.X.production.hex", 643974, "WxDemoV1", 9600, 0, "2.0.0"),
-    (WG, "sam/sam_d21_iot_wg.X.production.hex", 422082, "WxDemoV1", 9600, 0, "1.4.0"),
-    (WX, "sam/samd21g18a-iot-wx-provision.hex", 508998, "ProvisioningV2", 115200, 0, "1.0.0"),
-    (WX, "sam/samd21g18a-iot-wx-winc-upgrade.hex", 213012, "WincUpgradeV1", 115200, 0.1, None),
+    (AVR, "avr/atmega4808-iot-provision-v2.hex", 100167, "ProvisioningV2", "0.4.9"),
+    (AVR, "avr/atmega4808-iot-winc-upgrade.hex", 35830, "WincUpgradeV1", None),
+    (AVR, "avr/atmega4808-aws-iot-demo.hex", 123222, "WxDemoV1", "4.1.2"),
+    (AVR, "avr/atmega4808-google-iot-demo.hex", 127687, "WxDemoV1", "4.0.0"),
+    (CELLULAR, "avr/avr128db64-iot-cellular-provision.hex", 61772, "ProvisioningV2", "0.3.1"),
+    (MINI, "avr/avr128db48-iot-cellular-mini-provisioning.hex", 81856, "ProvisioningV2", "1.1.8"),
+    (MINI, "avr/avr128db48-iot-cellular-mini-arduino-demo.hex", 110280, None, "1.3.9"),
+    (PIC, "pic/pic24fj128ga705-iot-provision-v2.hex", 180264, "ProvisioningV2", "0.4.7"),
+    (PIC, "pic/pic24fj128ga705-iot-winc-upgrade.hex", 142228, "WincUpgradeV1", None),
+    (PIC, "pic/pic24fj128ga705-aws-iot-demo.hex", 282140, "WxDemoV1", "4.1.3"),
+    (PIC, "pic/pic24fj128ga705-google-iot-demo.hex", 314204, "WxDemoV1", "1.1.1"),
+    (PIC, "pic/AzureIotPnpDps.X.production.hex", 498128, "WxDemoV1", "1.1.1"),
+    (WG, "sam/samd21g18a-iot-provision.hex", 509070, "ProvisioningV2", "1.0.1"),
+    (WG, "sam/samd21g18a-iot-winc-upgrade.hex", 223718, "WincUpgradeV1", None),
+    (WG, "sam/AzureIotPnpDps.X.production.hex", 643974, "WxDemoV1", "2.0.0"),
+    (WG, "sam/sam_d21_iot_wg.X.production.hex", 422082, "WxDemoV1", "1.4.0"),
+    (WX, "sam/samd21g18a-iot-wx-provision.hex", 508998, "ProvisioningV2", "1.0.0"),
+    (WX, "sam/samd21g18a-iot-wx-winc-upgrade.hex", 213012, "WincUpgradeV1", None),
     (
         "CryptoAuth Trust Platform",
         "sam/samd21e18a-trustplatform-provision.hex",
         69590,
         "ProvisioningV2",
-        115200,
-        0,
         "1.1.0",
     ),
 ]
@@ -64,8 +62,6 @@ def test_every_published_hex_image_is_listed_with_its_facts() -> None:
             image.file.removeprefix("pykitcommander/fw/"),
             image.size,
             image.protocol,
-            image.baud,
-            image.startup_delay,
             image.version,
         )
         for image in HEX_IMAGES

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
-from cellular_board import CellularBoard
+from cellular_board import CELLULAR, MINI, CellularBoard
 from serial_peer import MemoryPort
 
 from iotprovision.chips.modem_memory import (
@@ -25,8 +26,8 @@ PEM = b"-----BEGIN CERTIFICATE-----\n" + b"QUJD" * 16 + b"\nREVG\n-----END CERTI
 class Bench:
     """The link to a modelled board, and what the host sent."""
 
-    def __init__(self, shape: Callable[[bytes], bytes] = lambda answer: answer) -> None:
-        self.board = CellularBoard()
+    def __init__(self, shape: Callable[[bytes], bytes] = lambda answer: answer, kind: str = MINI) -> None:
+        self.board = CellularBoard(kind)
         self.board.start()
         self.port = MemoryPort(lambda sent: shape(self.board.ask(sent)))
         self.link = ProvisioningLink(self.port.line(), owned_slots=(8,))
@@ -59,6 +60,35 @@ def test_twice() -> None:
     for _ in range(2):
         with modem(bench.link) as opened:
             assert opened.version()
+
+
+def test_a_firmware_that_answers_no_ping_as_it_should() -> None:
+    """That of the AVR-IoT Cellular answers each with the same bytes of its program; it echoes what it is sent."""
+    bench = Bench(kind=CELLULAR)
+    answers = {bench.board.ask(b"MC+PING=%s\r\n" % token) for token in (b"1", b"ABCDEF", b"0" * 100)}
+    assert len(answers) == 1 and answers.pop().startswith(b"\r\nMC+PONG=")
+    for _ in range(2):
+        with modem(bench.link) as opened:
+            opened.write_certificates(18, PEM)
+        assert len(bench.link.secure_element_serial()) == 9
+    assert b"".join(bench.port.sent).count(b"MC+PING=") == 1, "once is enough to know"
+    assert not bench.link.needs_target_reset
+
+
+def test_an_echo_that_is_broken_off() -> None:
+    """The firmware then waits for the rest of a blob: only a reset of the target helps."""
+    bench = Bench(kind=CELLULAR)
+    bench.port.answer = lambda sent: bench.board.ask(sent[:4] if re.fullmatch(rb"[0-9A-F]{8}\r\n", sent) else sent)
+    with pytest.raises(SerialLinkError, match="test the link"):
+        bench.link.synchronise()
+    assert bench.link.needs_target_reset
+
+
+def test_an_echo_of_something_else() -> None:
+    bench = Bench(lambda answer: re.sub(rb"^\r\n[0-9A-F]{8}\r\n", b"\r\n00000000\r\n", answer), kind=CELLULAR)
+    with pytest.raises(SerialLinkError, match="does not answer"):
+        bench.link.synchronise()
+    assert not bench.link.needs_target_reset
 
 
 @pytest.mark.parametrize("problem", [ValueError, KeyboardInterrupt, SerialLinkError])
@@ -101,10 +131,38 @@ def test_an_error_for_an_empty_slot() -> None:
     assert Modem(port.line()).read_certificates(18) == b""
 
 
-def test_a_modem_that_refuses_the_profile() -> None:
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (Modem.write_profile, "set the security profile"),
+        (Modem.read_profile, "read the security profiles"),
+        (lambda opened: opened.write_certificates(18, PEM), "write slot 18"),
+        (Modem.version, "ask for the modem's version"),
+    ],
+)
+def test_a_firmware_of_the_modem_that_does_not_know_a_command(command: Callable[[Modem], object], words: str) -> None:
     port = MemoryPort(lambda sent: b"\r\nERROR\r\n")
-    with pytest.raises(ChipRefusedError, match="security profile"):
-        Modem(port.line()).write_profile()
+    with pytest.raises(ChipRefusedError, match=words) as caught:
+        command(Modem(port.line()))
+    assert "older firmware" in caught.value.hint
+
+
+def test_an_answer_that_comes_too_late_is_not_that_of_the_next_command() -> None:
+    bench = Bench()
+    with pytest.raises(SerialLinkError, match="no complete answer"), modem(bench.link) as opened:
+        bench.port.answer = lambda sent: b"" if sent == b"ATI\r" else bench.board.ask(sent)
+        opened.version()
+    late = [b"\r\nGM02S\r\nUE5.0.0.0\r\nLR5.0.0.0\r\n\r\nOK\r\n"]
+
+    def answer(sent: bytes) -> bytes:
+        # What the modem says while the bridge is closed, the firmware keeps until it is open again.
+        said = bench.board.ask(sent)
+        return said + late.pop() if sent == b"MC+BRIDGEMODE\r" and late else said
+
+    bench.port.answer = answer
+    with modem(bench.link) as opened:
+        assert opened.version() == (8, 0, 5, 13)
+    assert not late and bench.is_closed()
 
 
 def test_an_unsolicited_line_inside_a_certificate() -> None:

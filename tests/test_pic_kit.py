@@ -6,7 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import serial
+import yaml
+from kit_contents import read_client_store
 from running import Outcome, kit_folder, meters, run_tool
+from simulated import kits_on_the_bus
 
 from iotprovision.errors import ExitCode
 
@@ -63,6 +67,42 @@ def test_an_application_of_the_users_own_is_saved_and_put_back(tmp_path: Path) -
     assert "saved as application-" in step(outcome, "Application that the kit held")["done"]
     assert file.read_bytes() == content
     assert len(list(tmp_path.rglob("application-*.hex"))) == 1
+
+
+def test_azure_from_one_end_to_the_other(tmp_path: Path) -> None:
+    job = ("-c", "azure", "--id-scope", "0ne001A2B3C", "--wifi-ssid", "home")
+    variables = {"IOTPROVISION_WIFI_PSK": "secretsecret"}
+    outcome = run_tool(tmp_path, "--simulate", WG, *job, "--json", variables=variables)
+    assert outcome.code == 0, outcome.err
+    assert "pic-iot-azure-demo 1.1.1" in step(outcome, "Application")["done"]
+    assert "sent 'home'" in step(outcome, "Wi-Fi network")["done"]
+    slot = bytes.fromhex(
+        yaml.safe_load((kit_folder(tmp_path, WG) / "ecc608.yaml").read_text(encoding="utf-8"))["slots"][8]
+    )
+    assert slot[:12] == b"0ne001A2B3C\0"
+    assert read_client_store((kit_folder(tmp_path, WG) / "winc.bin").read_bytes())
+    with kits_on_the_bus(tmp_path / "simulator", WG) as kits:
+        line = serial.serial_for_url(kits.kits[0].uart, timeout=5)
+        with line:
+            for command, answer in (
+                (b"idscope", b"Current ID Scope : 0ne001A2B3C\r\n"),
+                (b"version", b"v1.1.1\r\n\x04"),
+                (b"cli_version", b"2.1\r\n\x04"),
+                (b"idscope 0ne1", b"ID Scope entered : 0ne1. Wrong ID Scope length.  Should be 0neXXXXXXXX format\r\n"),
+                (b"idscope 1ne001A2B3C", b"ID Scope entered : 1ne001A2B3C. ID Scope should start with 0ne\r\n"),
+                (b"idscope 0neABCDEFGH", b"Writing ID Scope 0neABCDEFGH to ATCA\r\nNew ID Scope : 0neABCDEFGH\r\n"),
+                (b"idscope", b"Current ID Scope : 0neABCDEFGH\r\n"),
+                (b"nonsense", b"idscope [DPS ID Scope]\r\n" + b"-" * 44 + b"\r\n\x04"),
+            ):
+                line.write(command + b"\n")
+                assert line.read_until(answer).endswith(answer), command
+    # The next run finds the scope that somebody typed, and writes what it was told.
+    outcome = run(tmp_path, WG, "-c", "azure", "provision", *job[2:4])
+    assert outcome.code == 0, outcome.err
+    slot = bytes.fromhex(
+        yaml.safe_load((kit_folder(tmp_path, WG) / "ecc608.yaml").read_text(encoding="utf-8"))["slots"][8]
+    )
+    assert slot[:12] == b"0ne001A2B3C\0"
 
 
 @pytest.mark.parametrize("name", ["pic-iot-wa@emulated", "pic-iot-wg@emulated#2"])

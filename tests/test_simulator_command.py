@@ -18,7 +18,7 @@ from pymcuprog.backend import Backend, SessionConfig
 from pymcuprog.toolconnection import ToolUsbHidConnection
 from simulated import PROGRAM_TIMEOUT, eventually, kits_on_the_bus, on_the_bus, simulator
 
-from iotprovision.errors import ExitCode, KitNotFoundError, LockedError, StoreError
+from iotprovision.errors import ExitCode, KitNotFoundError, LockedError, StoreError, UsageError
 from iotprovision.simulator.host import attached, control, served_kits, start_kits
 from iotprovision.simulator.kinds import SimulatedKitName
 from iotprovision.simulator.usb_bus import Bus, KitConnection
@@ -449,3 +449,12 @@ def test_start_is_quick(tmp_path):
     start = time.monotonic()
     start_kits([KIT], tmp_path).stop()
     assert time.monotonic() - start < 5
+
+
+def test_a_kit_that_cannot_be_emulated() -> None:
+    with pytest.raises(UsageError, match="cannot be emulated") as caught:
+        SimulatedKitName.parse("pic-iot-wg@emulated")
+    assert "pic-iot-wg" in caught.value.hint and "pic-iot-wg@emulated" not in caught.value.hint
+    with pytest.raises(UsageError, match="no simulated kit") as caught:
+        SimulatedKitName.parse("avr-iot")
+    assert "avr-iot-cellular@emulated" in caught.value.hint and "pic-iot-wg@emulated" not in caught.value.hint

@@ -35,6 +35,7 @@ class NamesInSlot(Step):
     """Thing name and endpoint as a list of items in slot 8, where applications for cellular networks look for them.
 
     :param endpoint: of the account
+    :param others_fit: raises where what is to be written to the modem can never be written: then nothing is
     """
 
     title = f"Thing name and endpoint in slot {PROVISIONING_DATA_SLOT} of the secure element"
@@ -50,10 +51,12 @@ class NamesInSlot(Step):
         endpoint: Callable[[], str],
         backups: Store,
         clock: Callable[[], datetime],
+        others_fit: Callable[[], object],
     ) -> None:
         self._target = target
         self._identity = identity
         self._endpoint = endpoint
+        self._others_fit = others_fit
         self._backups = backups
         self._clock = clock
 
@@ -65,6 +68,7 @@ class NamesInSlot(Step):
         thing_name = self._identity.thing_name
         if thing_name is None:
             return Finding(State.MISSING, "there is no device certificate yet")
+        self._others_fit()
         found = link.read_slot(PROVISIONING_DATA_SLOT)
         if found == self._wanted(thing_name):
             return Finding(State.IN_PLACE, f"{thing_name}, {self._endpoint()}")
@@ -130,7 +134,7 @@ class ModemCredentials(Step):
 
     def check(self, progress: Progress) -> Finding:
         link = running_link(self._target)
-        wanted = self._wanted()
+        wanted = self.wanted()
         if wanted is None:
             return Finding(State.MISSING, "there is no device certificate yet")
         with modem(link) as opened:
@@ -146,7 +150,7 @@ class ModemCredentials(Step):
 
     def apply(self, progress: Progress) -> str:
         link = running_link(self._target)
-        wanted = self._wanted()
+        wanted = self.wanted()
         assert wanted is not None, "the device certificate is made before this step"
         device, authorities = wanted
         # A modem in the middle of a transfer takes what comes next for data; so no interrupt may come between.
@@ -177,7 +181,7 @@ class ModemCredentials(Step):
                 progress(done, total)
         return f"{saved}wrote {', '.join(what for what, _, _ in needed)}"
 
-    def _wanted(self) -> tuple[bytes, bytes] | None:
+    def wanted(self) -> tuple[bytes, bytes] | None:
         """Device certificate and authorities.
 
         :raises ProofError: they do not fit

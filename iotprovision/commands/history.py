@@ -40,11 +40,15 @@ def writes(options: argparse.Namespace) -> bool:
 
 def perform(options: argparse.Namespace, place: Workplace, reporter: Reporter) -> ExitCode:
     """Show records, oldest first; lines that are none are named."""
+    from iotprovision.history import kits_of
+
     if options.last < 0:
         raise UsageError(f"--last takes a number of runs, not {options.last}", hint="0 for all")
     suffix = (options.serial_number or "").lower()
     records, bad_lines = place.history.read()
-    chosen = [record for record in records if not suffix or _serial_number(record).lower().endswith(suffix)]
+    chosen = [
+        record for record in records if not suffix or any(number.lower().endswith(suffix) for number in kits_of(record))
+    ]
     shown = chosen[-options.last :]
     for line in bad_lines:
         reporter.warning(f"line {line.number} of {place.history.path} was left out: {line.why}")
@@ -62,22 +66,12 @@ def perform(options: argparse.Namespace, place: Workplace, reporter: Reporter) -
 
 
 def _row(record: dict[str, Any]) -> tuple[str, ...]:
-    kit = _mapping(record, "kit")
-    changed = record.get("changed")
-    names = [str(entry.get("step", "")) for entry in changed if isinstance(entry, dict)] if changed else []
+    from iotprovision.history import changes_of, kits_of, part_of
+
     return (
         str(record["time"])[:19].replace("T", " "),
-        f"{kit.get('name', '')} {_serial_number(record)}".strip(),
+        f"{part_of(record, 'kit').get('name', '')} {', '.join(kits_of(record))}".strip(),
         str(record.get("run", "")),
         str(record.get("result", "")).replace("_", " "),
-        "; ".join(names) or "nothing",
+        "; ".join(str(entry.get("step", "")) for entry in changes_of(record)) or "nothing",
     )
-
-
-def _serial_number(record: dict[str, Any]) -> str:
-    return str(_mapping(record, "kit").get("serial_number", ""))
-
-
-def _mapping(record: dict[str, Any], key: str) -> dict[str, Any]:
-    value = record.get(key)
-    return value if isinstance(value, dict) else {}

@@ -245,11 +245,11 @@ class FirmwareCache:
             yield
         except filelock.Timeout:
             raise
-        except OSError as error:
+        except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
             raise AccessError(
                 f"Cannot keep firmware images in {self.folder}",
                 str(error),
-                f"make the folder writable, or set {CACHE_VARIABLE} to a folder that is.",
+                f"make the folder writable, on a file system with locks; or set {CACHE_VARIABLE} to one that is.",
             ) from error
 
 

@@ -10,6 +10,7 @@ import io
 import zipfile
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -129,6 +130,7 @@ def _version(manifest: bytes) -> str:
     return ".".join(str(int(number)) for number in numbers)
 
 
+@lru_cache(maxsize=2)
 def _judged(hex_text: bytes) -> bytes:
     """The image from its first to its last byte."""
     content = IntelHex()

@@ -6,6 +6,7 @@ import hashlib
 import io
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from intelhex import HexReaderError, IntelHex
@@ -72,10 +73,7 @@ class HexImage:
         :param mcu: name of the MCU it is meant for, in any letter case
         :raises UsageError: missing, empty, not Intel HEX, too large, or for another MCU
         """
-        target = mcu_by_name(mcu)
-        image = cls(path, target, _segments(_parse(path), target, path))
-        _check_target(image)
-        return image
+        return _judged(path, _text(path), mcu_by_name(mcu).name)
 
     @classmethod
     def of_memory(cls, path: Path, mcu: str, content: Mapping[str, bytes]) -> HexImage:
@@ -135,7 +133,16 @@ class HexImage:
         return hashlib.sha256(self.mcu.without_erased_end(self.flash)).hexdigest()
 
 
-def _parse(path: Path) -> IntelHex:
+@lru_cache(maxsize=8)
+def _judged(path: Path, text: bytes, mcu: str) -> HexImage:
+    """A run looks at the same few images several times, and to parse one takes long."""
+    target = mcu_by_name(mcu)
+    image = HexImage(path, target, _segments(_parse(path, text), target, path))
+    _check_target(image)
+    return image
+
+
+def _text(path: Path) -> bytes:
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise _refusal(path, f"It has {path.stat().st_size} bytes, which is more than any MCU of a kit can take.")
@@ -148,9 +155,13 @@ def _parse(path: Path) -> IntelHex:
         raise _refusal(path, "It is a folder." if path.is_dir() else str(error)) from error
     if not text.strip():
         raise _refusal(path, "The file is empty.")
+    return text
+
+
+def _parse(path: Path, text: bytes) -> IntelHex:
     content = IntelHex()
     try:
-        content.fromfile(str(path), format="hex")
+        content.loadhex(io.StringIO(text.decode("ascii")))
     except HexReaderError as error:
         raise _refusal(path, f"It is not an Intel HEX file: {error}.") from error
     except (UnicodeDecodeError, ValueError) as error:

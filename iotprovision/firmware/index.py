@@ -44,8 +44,6 @@ class Image:
     :param mcu: MCU in lower case; None for what is not programmed into the MCU
     :param version: as the image reports it; None where it reports none
     :param protocol: what it speaks on the serial port (docs/serial-protocol.md); None for nothing
-    :param baud: bits a second on the serial port; None for no serial port
-    :param startup_delay: seconds from the start of the MCU until it takes commands, where it prints no line to say so
     :param file: path inside the wheel
     :param size: bytes
     :param sha256: lower-case hex digits
@@ -62,8 +60,6 @@ class Image:
     mcu: str | None = None
     version: str | None = None
     protocol: str | None = None
-    baud: int | None = None
-    startup_delay: float = 0.0
 
     @property
     def file_name(self) -> str:

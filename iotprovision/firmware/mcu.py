@@ -55,6 +55,8 @@ class Mcu:
     :param ram: its start and its end, where a program begins with a stack pointer; None where unknown
     :param vectors: how many interrupt vectors the largest member of the family has; None where unknown
     :param erased: what erased flash reads as, over and over
+    :param device_id: how it answers when its debugger asks for its signature or device id
+    :param device_id_mask: the bits of that which do not depend on the revision of the chip
     :param programmed_with_scripts: whether pymcuprog needs the vendor's scripts for it
     """
 
@@ -67,6 +69,8 @@ class Mcu:
     vectors: int | None = None
     unlocked: bytes | None = None
     erased: bytes = b"\xff"
+    device_id: int = 0
+    device_id_mask: int = 0
     programmed_with_scripts: bool = False
 
     @property
@@ -119,6 +123,9 @@ _UNLOCKED = {"atmega4808": _MEGA0_UNLOCKED, "avr128db48": _AVR_DB_UNLOCKED, "avr
 _SAMD21_USER_ROW = dict(enumerate(bytes.fromhex("77ff01feff01ffff")))
 _SAMD21G18_RAM = (0x20000000, 0x20008000)
 _USER_ROW_BITS = {"atsamd21g18a": _SAMD21_USER_ROW}
+# SAM D21 data sheet, DSU register DID: processor, family, series and device; die and revision lie between them.
+_SAM_ID_MASK = 0xFFFF00FF
+_SAM_IDS = {"atsamd21g18a": 0x10010005}
 _RAM = {"atsamd21g18a": _SAMD21G18_RAM}
 
 
@@ -154,5 +161,13 @@ def mcu_by_name(name: str) -> Mcu:
         ram=_RAM.get(lower),
         vectors=_VECTORS.get(lower),
         unlocked=_UNLOCKED.get(lower),
+        device_id=_device_id(lower, description),
+        device_id_mask=_SAM_ID_MASK if lower in _SAM_IDS else 0xFFFFFFFF,
         **_FAMILIES.get(description["architecture"], {}),
     )
+
+
+def _device_id(name: str, description: Mapping[str, Any]) -> int:
+    """pymcuprog writes those of PICs as hexadecimal text, and knows none of a SAM."""
+    known = description.get("device_id")
+    return int(known, 16) if isinstance(known, str) else known or _SAM_IDS[name]

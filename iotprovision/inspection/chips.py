@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cryptography import x509
@@ -19,14 +19,14 @@ from iotprovision.chips.item_list import Item, parse
 from iotprovision.chips.winc_flash import ENDPOINT, THING_NAME
 from iotprovision.errors import ProofError, ProvisioningError
 from iotprovision.findings import Finding, State
-from iotprovision.inspection.kit_status import fault_of, thing_of
+from iotprovision.inspection.kit_status import APPLICATION, fault_of, thing_of
 from iotprovision.inspection.looks import Look, different, missing, seen
 from iotprovision.kit.detection import FoundKit
 from iotprovision.kit.target import Target
 from iotprovision.pki.certificates import p256_key
 from iotprovision.provisioners.work import Firmware
 from iotprovision.report import Reporter
-from iotprovision.steps import Progress, Rules, Step, run
+from iotprovision.steps import Progress, Record, Rules, Step, run
 from iotprovision.store import Store
 from iotprovision.wire.provisioning import ProvisioningLink
 
@@ -40,6 +40,7 @@ class ChipContents:
     :param device: certificate of the device; None where there is none, or nothing that can be read
     :param signer: certificate of its signer; a kit with a modem keeps none
     :param firmware: of the module that connects the kit, empty where it does not tell
+    :param application: what the MCU held, in words
     """
 
     serial_number: bytes
@@ -50,13 +51,15 @@ class ChipContents:
     thing_name: str
     endpoint: str
     firmware: str
+    application: str = ""
 
     def looks(self, signer: x509.Certificate | None, now: datetime) -> list[Look]:
         """The same, judged.
 
         :param signer: that of the store; None where there is none
         """
-        looks = [seen("Secure element", f"serial number {self.serial_number.hex().upper()}")]
+        looks = [seen(APPLICATION, self.application)] if self.application else []
+        looks += [seen("Secure element", f"serial number {self.serial_number.hex().upper()}")]
         looks += [seen("Firmware of the Wi-Fi module", self.firmware)] if self.firmware else []
         looks.append(self._device(signer, now))
         if self.signer is not None and signer is not None and self.signer != signer:
@@ -124,22 +127,21 @@ def read_chips(
     """
     reading = ChipsRead(target)
     put_back = ApplicationPutBack(target, kept)
-    is_kept = False
+    firmware_in = ProvisioningFirmware(target, firmware.load, firmware.name)
+    records: dict[str, Record] = {}
     try:
-        for record in run(
-            [kept, ProvisioningFirmware(target, firmware.load, firmware.name), reading], Rules(), reporter
-        ):
-            is_kept = is_kept or record.title == kept.title
+        for record in run([kept, firmware_in, reading], Rules(), reporter):
+            records[record.title] = record
     except BaseException:
-        if is_kept:
+        if kept.title in records:
             _put_back(put_back, reporter)
         raise
     for _ in run([put_back], Rules(), reporter):
         pass  # the reporter has said it
-    if kept.image is None:
+    if kept.image is None and records[firmware_in.title].changed:
         reporter.notice(f"The kit {kit.serial_number} held no application; it now holds {firmware.name}")
     assert reading.contents is not None, "a step that has run has looked"
-    return reading.contents
+    return replace(reading.contents, application=records[kept.title].found)
 
 
 def _put_back(step: Step, reporter: Reporter) -> None:

@@ -48,10 +48,8 @@ class Doctor:
         order = list(CHECKS)
         diagnoses = sorted(self._all(port), key=lambda diagnosis: order.index(diagnosis.check))
         self._reporter.add("findings", [diagnosis.as_data() for diagnosis in diagnoses])
-        self._reporter.rows(
-            ("Finding", "Verdict", "What was found", "What to do"),
-            [(each.check, each.verdict.value, each.found, each.cure) for each in diagnoses],
-        )
+        for diagnosis in diagnoses:
+            self._reporter.text(_shown(diagnosis))
         problems = sum(diagnosis.verdict is Verdict.PROBLEM for diagnosis in diagnoses)
         self._reporter.notice(
             f"{problems} problem{'s' * (problems != 1)}; {PAGE} has a section for each finding"
@@ -72,3 +70,11 @@ class Doctor:
         else:
             yield fine("aws-profile", "the sandbox needs none")
         yield check_clock(datetime.now(timezone.utc), account.time)
+
+
+def _shown(diagnosis: Diagnosis) -> str:
+    """Lines, not a table: a cure is to be copied."""
+    lines = [f"{diagnosis.verdict.value:<8} {diagnosis.check}: {diagnosis.found}"]
+    for number, cure in enumerate(diagnosis.cure.splitlines()):
+        lines.append(f"{'':<8} {'Try: ' if number == 0 else '     '}{cure}")
+    return "\n".join(lines)

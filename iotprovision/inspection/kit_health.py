@@ -8,11 +8,10 @@ from pyedbglib.protocols.housekeepingprotocol import Jtagice3HousekeepingProtoco
 
 from iotprovision.errors import AccessError, ProvisioningError
 from iotprovision.firmware.index import load_index
-from iotprovision.inspection.connected import BOOT_MODE, UNKNOWN, Unreachable, connected_kits
 from iotprovision.inspection.diagnosis import Diagnosis, fine, from_error, note, problem
 from iotprovision.kit.boot_mode import is_openable, prepare_usb
 from iotprovision.kit.debugger import connection, vendor_errors
-from iotprovision.kit.detection import FoundKit
+from iotprovision.kit.detection import FoundKit, Obstacle, UnreachableKit, detect_kits
 from iotprovision.kit.target_session import LOWEST_VOLTS
 from iotprovision.wire.port import open_port
 from iotprovision.wire.provisioning import BAUD_RATE
@@ -35,8 +34,9 @@ def check_kits(suffix: str, given_port: str | None) -> Iterator[Diagnosis]:
         yield from_error("usb-library", error)
     else:
         yield fine("usb-library", "libusb is there")
-    kits, others = connected_kits()
-    kits = [kit for kit in kits if kit.serial_number.lower().endswith(suffix.lower())]
+    connected = detect_kits()
+    others = connected.unreachable
+    kits = [kit for kit in connected.kits if kit.serial_number.lower().endswith(suffix.lower())]
     if not kits and not others:
         yield problem(
             "no-kit",
@@ -53,11 +53,13 @@ def check_kits(suffix: str, given_port: str | None) -> Iterator[Diagnosis]:
         yield _port(kit, given_port)
 
 
-def _other(other: Unreachable) -> Diagnosis:
-    if other.obstacle == BOOT_MODE:
+def _other(other: UnreachableKit) -> Diagnosis:
+    if other.obstacle == Obstacle.BOOT_MODE:
         cure = "" if is_openable() else f"\nit cannot be opened: {RULE_CURE}"
         return problem("boot-mode", f"{other.reason.what}: {other.reason.why}", other.reason.hint + cure)
-    if other.obstacle == UNKNOWN:
+    if other.obstacle == Obstacle.SAME_NUMBER:
+        return from_error("kit-access", other.reason)
+    if other.obstacle != Obstacle.NO_ACCESS:
         return from_error("kit-unknown", other.reason)
     number = other.serial_number or "a kit whose serial number cannot be read"
     why = " ".join(other.reason.why.splitlines())

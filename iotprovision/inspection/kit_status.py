@@ -11,6 +11,8 @@ from cryptography import x509
 
 from iotprovision.actions.names import AZURE_DEVICE_ID_FILE, kept_chip_serial_number
 from iotprovision.errors import ProvisioningError
+from iotprovision.findings import Finding, State
+from iotprovision.history import changes_of, kits_of
 from iotprovision.inspection.looks import Look, different, missing, seen, unknown
 from iotprovision.kit.detection import FoundKit
 from iotprovision.kit.link_registers import read_page_link
@@ -20,6 +22,7 @@ from iotprovision.store import Store
 
 # The title of the step in actions/application.py, which would bring all that programs an MCU with it.
 APPLICATION_STEP = "Application"
+APPLICATION = "Application"
 PAGES = {
     "aws": "the vendor's AWS sandbox",
     "aws-custom": "an AWS account of your own",
@@ -132,9 +135,10 @@ def _device(
 def _application(kit: FoundKit, past: Sequence[Mapping[str, Any]]) -> list[Look]:
     """The last program that this tool put into the MCU. Others may have come after it, so it is only what was done."""
     for record in reversed(past):
-        if (record.get("kit") or {}).get("serial_number") != kit.serial_number:
+        if kit.serial_number not in kits_of(record):
             continue
-        for entry in record.get("changed") or ():
+        for entry in changes_of(record):
             if entry.get("step") == APPLICATION_STEP:
-                return [seen("Application", f"{entry.get('done')} on {str(record.get('time'))[:10]}; not read now")]
+                found = f"{entry.get('done')} on {str(record.get('time'))[:10]}; not read now"
+                return [Look(APPLICATION, Finding(State.UNKNOWN, found))]
     return []

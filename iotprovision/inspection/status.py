@@ -12,10 +12,9 @@ from cryptography import x509
 
 from iotprovision.errors import ExitCode, KitNotFoundError, ProvisioningError, UsageError
 from iotprovision.findings import State
-from iotprovision.inspection.connected import Unreachable, connected_kits
-from iotprovision.inspection.kit_status import KitStatus, kit_status
+from iotprovision.inspection.kit_status import APPLICATION, KitStatus, kit_status
 from iotprovision.inspection.looks import Look, unknown
-from iotprovision.kit.detection import FoundKit
+from iotprovision.kit.detection import FoundKit, UnreachableKit, detect_kits
 from iotprovision.pki.authority import SIGNER_CERTIFICATE
 from iotprovision.report import Reporter
 
@@ -62,14 +61,16 @@ class Status:
                 looks.append(contents)
                 contents = None
             elif contents:
+                looks = [look for look in looks if look.subject != APPLICATION]  # read now, it is known
                 looks += contents.looks(signer, self._now)
             if account:
                 looks += self._in_account(account, status, contents)
             data.append(_shown_kit(status, looks))
             self._reporter.rows(HEADINGS, [_row(look) for look in looks], _title(kit))
+            self._reporter.text("")
         for other in others:
             data.append(_shown_other(other))
-            self._reporter.rows(("Obstacle", "What it means", "What to try"), [_cells(other)], _title_of_other(other))
+            self._reporter.text(f"{_title_of_other(other)}\n{other.reason}\n")
         self._reporter.add("kits", data)
         if account:
             self._reporter.add("in_account", [look.as_data() for look in shared])
@@ -84,8 +85,9 @@ class Status:
         self._reporter.failed(self._error)
         return self._error.exit_code
 
-    def _chosen(self) -> tuple[list[FoundKit], list[Unreachable]]:
-        kits, others = connected_kits()
+    def _chosen(self) -> tuple[list[FoundKit], list[UnreachableKit]]:
+        connected = detect_kits()
+        kits, others = connected.kits, connected.unreachable
         suffix = (self._place.serial_suffix or "").lower()
         wanted = [kit for kit in kits if kit.serial_number.lower().endswith(suffix)]
         # One whose number cannot be read may be the one that is meant.
@@ -159,17 +161,13 @@ def _title(kit: FoundKit) -> str:
     )
 
 
-def _title_of_other(other: Unreachable) -> str:
+def _title_of_other(other: UnreachableKit) -> str:
     name = other.name or "A kit"
     return f"{name}, serial number {other.serial_number or 'not readable'}, serial port {other.port or 'none'}"
 
 
 def _row(look: Look) -> Sequence[str]:
     return (look.subject, "foreign" if look.finding.foreign else look.finding.state.value, look.shown)
-
-
-def _cells(other: Unreachable) -> Sequence[str]:
-    return (other.reason.what, other.reason.why, other.reason.hint)
 
 
 def _shown_kit(status: KitStatus, looks: Sequence[Look]) -> dict[str, Any]:
@@ -188,13 +186,13 @@ def _shown_kit(status: KitStatus, looks: Sequence[Look]) -> dict[str, Any]:
     }
 
 
-def _shown_other(other: Unreachable) -> dict[str, Any]:
+def _shown_other(other: UnreachableKit) -> dict[str, Any]:
     error = other.reason
     return {
         "serial_number": other.serial_number,
         "name": other.name,
         "port": other.port,
-        "obstacle": other.obstacle,
+        "obstacle": other.obstacle.name.lower().replace("_", "-"),
         "what": error.what,
         "why": error.why,
         "try": error.hint.splitlines(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -27,8 +27,8 @@ class KitDescription:
     :param leds: the provisioning firmware's name for each LED
     :param links: CLICK_ME_TYPE for each cloud
     :param redirect: REDIRECT register, the kit's number on the vendor's web pages; empty where unknown
-    :param factory_link: the cloud that the kit's page leads to when it leaves the factory; empty where unknown
     :param left_out: actions that cannot be done on it, and why
+    :param other_names: other values that its KITNAME register may have
     """
 
     name: str
@@ -40,8 +40,13 @@ class KitDescription:
     leds: Mapping[str, str]
     links: Mapping[str, int]
     redirect: str = ""
-    factory_link: str = ""
     left_out: Mapping[str, str] = field(default_factory=dict)
+    other_names: Sequence[str] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All values that its KITNAME register may have."""
+        return (self.name, *self.other_names)
 
     @property
     def has_wifi(self) -> bool:
@@ -70,7 +75,7 @@ def kits() -> tuple[KitDescription, ...]:
 
 def kit_of(name: str) -> KitDescription | None:
     """The kit with that KITNAME, None for one that is not in the catalogue; letter case does not matter."""
-    return next((kit for kit in kits() if kit.name.lower() == name.lower()), None)
+    return next((kit for kit in kits() if name.lower() in map(str.lower, kit.names)), None)
 
 
 def kit_by_name(name: str) -> KitDescription:
@@ -79,7 +84,7 @@ def kit_by_name(name: str) -> KitDescription:
     :raises UsageError: it is not in the catalogue
     """
     for kit in kits():
-        if _plain(kit.name) == _plain(name):
+        if _plain(name) in map(_plain, kit.names):
             return kit
     raise UsageError(f"There is no kit named '{name}'", f"Known are: {_known()}.")
 
@@ -102,7 +107,7 @@ def no_known_kit(name: str, serial_number: str) -> KitNotFoundError:
 
 
 def _known() -> str:
-    return ", ".join(kit.name for kit in kits())
+    return ", ".join(name for kit in kits() for name in kit.names)
 
 
 def _plain(name: str) -> str:

@@ -120,11 +120,7 @@ def vendor_errors(serial_number: str) -> Iterator[None]:
             f"pymcuprog erase --chip-erase-locked-device -t {SHORT_NAME} -s {serial_number}",
         ) from error
     except PymcuprogSessionError as error:
-        raise AccessError(
-            f"The debugger of kit {serial_number} does not meet the MCU it expects",
-            str(error),
-            "check that nothing else is connected to the programming pins.",
-        ) from error
+        raise other_mcu(serial_number, str(error)) from error
     except PymcuprogTargetVoltageError as error:
         raise _no_power(serial_number) from error
     except Jtagice3ResponseError as error:
@@ -172,6 +168,15 @@ def not_openable(serial_number: str, reason: str = "") -> ProvisioningError:
         why += "; or another program has it open." if serial_number else "."
         hint = f"{hint}\nWhere that does not help, {rules}" if serial_number else rules
     return AccessError(f"The kit {serial_number or '(serial number not readable)'} cannot be opened", why, hint)
+
+
+def other_mcu(serial_number: str, reason: str) -> AccessError:
+    """What is at the programming pins is not the MCU that the kit has."""
+    return AccessError(
+        f"The debugger of kit {serial_number} does not meet the MCU it expects",
+        f"{reason}\nNothing was written to it.",
+        "check that nothing else is connected to the programming pins, and that the kit is the one that was named.",
+    )
 
 
 def _no_power(serial_number: str) -> AccessError:

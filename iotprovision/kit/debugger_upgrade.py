@@ -33,8 +33,8 @@ from iotprovision.kit.debugger import (
     vendor_errors,
 )
 from iotprovision.kit.detection import serial_port
+from iotprovision.progress import Progress
 
-Progress = Callable[[int, int], None]
 Value = TypeVar("Value")
 
 # As in a restart (kit/reboot.py): enumeration takes one or two seconds, the first time on a machine longer.
@@ -202,11 +202,11 @@ def _own_turn(lock_file: Path) -> Iterator[None]:
         raise LockedError(
             "Another run upgrades the debugger of a kit, and does not come to an end", f"It holds {lock_file}."
         ) from None
-    except OSError as error:
+    except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
         raise AccessError(
             f"Cannot lock {lock_file}",
             f"{error}\nIt is locked while a debugger is upgraded: two in boot mode could not be told apart.",
-            "make its folder writable",
+            "make its folder writable, on a file system with locks; IOTPROVISION_CACHE names another",
         ) from error
     try:
         yield

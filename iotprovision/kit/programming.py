@@ -15,8 +15,7 @@ from iotprovision.firmware.mcu import FUSES, USER_ROW, Area, Mcu, mcu_by_name
 from iotprovision.interrupts import held
 from iotprovision.kit.script_session import ScriptSession
 from iotprovision.kit.target_session import DirectSession, TargetSession
-
-Progress = Callable[[int, int], None]
+from iotprovision.progress import Progress, no_progress
 
 # The most that one read command of the debugger returns.
 READ_SIZE = 512
@@ -39,10 +38,6 @@ class Difference:
 
     def __str__(self) -> str:
         return f"{self.area} 0x{self.address:04X}: expected 0x{self.expected:02X}, found 0x{self.found:02X}"
-
-
-def _no_progress(_done: int, _total: int) -> None:
-    pass
 
 
 class TargetProgrammer:
@@ -99,7 +94,7 @@ class TargetProgrammer:
         assert self._session is not None, "only inside the 'with' block"
         return self._session
 
-    def first_difference(self, image: HexImage, progress: Progress = _no_progress) -> Difference | None:
+    def first_difference(self, image: HexImage, progress: Progress = no_progress) -> Difference | None:
         """Compare the MCU with the image; reading stops at the first difference.
 
         :param progress: called with bytes done and bytes in all
@@ -115,7 +110,7 @@ class TargetProgrammer:
                 progress(done, image.size)
         return None
 
-    def read(self, area: Area, offset: int, size: int, progress: Progress = _no_progress) -> bytes:
+    def read(self, area: Area, offset: int, size: int, progress: Progress = no_progress) -> bytes:
         """Read a memory of the MCU.
 
         :param offset: from the start of that memory
@@ -128,7 +123,7 @@ class TargetProgrammer:
             progress(len(data), size)
         return bytes(data)
 
-    def program(self, image: HexImage, progress: Progress = _no_progress) -> None:
+    def program(self, image: HexImage, progress: Progress = no_progress) -> None:
         """Erase the chip and write the image; EEPROM and user row keep what the erase leaves, fuses that are right too.
 
         Of a user row with settings of the MCU, the bits that are the factory's keep their value.
@@ -144,7 +139,7 @@ class TargetProgrammer:
                 done += len(chunk.data)
                 progress(done, image.size)
 
-    def verify(self, image: HexImage, progress: Progress = _no_progress) -> None:
+    def verify(self, image: HexImage, progress: Progress = no_progress) -> None:
         """Read the image back.
 
         :raises ProofError: something else was read; names the first difference

@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from iotprovision.kit.target_session import error_of_values
 
 # The process ends its session with the debugger and is done; longer means that USB does not come back.
 END_TIMEOUT = 10.0
+# No request takes more than two seconds on a board. pyedbglib asks without end for an answer that makes no sense to it.
+ANSWER_TIMEOUT = 60.0
 
 
 class ScriptSession:
@@ -114,13 +117,18 @@ class ScriptSession:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         # An answer that is not fetched would be taken for that of the next request.
+        watch = threading.Timer(ANSWER_TIMEOUT, self._process.kill)
+        watch.daemon = True
         with held():
+            watch.start()
             try:
                 self._process.stdin.write(json.dumps({"do": action, **values}).encode("ascii") + b"\n")
                 self._process.stdin.flush()
                 answer = json.loads(self._process.stdout.readline())
             except (OSError, ValueError) as error:
                 raise self._lost() from error
+            finally:
+                watch.cancel()
         if "error" in answer:
             raise error_of_values(answer["error"])
         return answer["value"]

@@ -16,8 +16,9 @@ from iotprovision.firmware.hex_image import HexImage
 from iotprovision.firmware.mcu import mcu_by_name
 from iotprovision.kit.debugger_upgrade import upgrade_debugger
 from iotprovision.kit.detection import FoundKit, find_kit
-from iotprovision.kit.programming import Difference, Progress, TargetProgrammer, reset_target
+from iotprovision.kit.programming import Difference, TargetProgrammer, reset_target
 from iotprovision.kit.reboot import reboot_debugger
+from iotprovision.progress import Progress, no_progress
 from iotprovision.wire.console import BAUD_RATE as CONSOLE_BAUD_RATE
 from iotprovision.wire.console import Console, console_kind
 from iotprovision.wire.port import SerialLine, open_port
@@ -79,7 +80,7 @@ class Target:
 
         :raises KitNotFoundError, AccessError: as in find_kit()
         """
-        self._kit = find_kit(self._kit.serial_number, self._given_port)
+        self._kit = find_kit(self._kit.serial_number, self._given_port, self._kit.kit if self._kit.name_given else None)
 
     def __exit__(self, *_: object) -> None:
         """Start the MCU if it stands still; bring it out of an unfinished blob or frame."""
@@ -92,6 +93,13 @@ class Target:
                 self.start()
             elif unfinished:
                 reset_target(self._kit.serial_number, self._kit.mcu, self._pack)
+
+    def check_mcu(self) -> None:
+        """Make sure that the MCU can be programmed, and is the one of the kit. Stops the MCU.
+
+        :raises AccessError: it has no power, is locked, or is another one
+        """
+        self._session()
 
     def check_port(self) -> None:
         """Make sure that the serial port can be opened, before anything is done that needs it later.
@@ -113,7 +121,7 @@ class Target:
         """The first place where flash or fuses hold something else than the image. Stops the MCU."""
         return self._session().first_difference(image, progress)
 
-    def read(self, area: str, offset: int, size: int, progress: Progress = lambda done, total: None) -> bytes:
+    def read(self, area: str, offset: int, size: int, progress: Progress = no_progress) -> bytes:
         """Read a memory of the MCU, by its name. Stops the MCU."""
         return self._session().read(mcu_by_name(self._kit.mcu).areas[area], offset, size, progress)
 

@@ -13,8 +13,8 @@ from pymcuprog.pymcuprog_errors import PymcuprogDeviceLockedError
 from pymcuprog.toolconnection import ToolUsbHidConnection
 
 from iotprovision.errors import AccessError, ProvisioningError
-from iotprovision.firmware.mcu import FLASH
-from iotprovision.kit.debugger import SHORT_NAME, vendor_errors
+from iotprovision.firmware.mcu import FLASH, mcu_by_name
+from iotprovision.kit.debugger import SHORT_NAME, other_mcu, vendor_errors
 from iotprovision.kit.packed_transfers import PackedSamDebugger
 
 # The lowest supply of the MCUs that are programmed with scripts is 2.0 V; without it some tenths are measured.
@@ -69,7 +69,7 @@ class DirectSession:
             if packed and (target := self._sam()) is not None:
                 target.debugger = PackedSamDebugger(target.debugger.transport)
             with self._errors():
-                self._backend.read_device_id()
+                self._refuse_other(mcu, self._backend.read_device_id())
                 self._refuse_locked()
             if pack:
                 self._check_readable(mcu, pack)
@@ -93,6 +93,14 @@ class DirectSession:
                 str(error),
                 "check that nothing else is connected to the programming pins.",
             ) from error
+
+    def _refuse_other(self, mcu: str, read: bytes) -> None:
+        """pymcuprog compares the signature of an AVR only."""
+        expected, found = mcu_by_name(mcu), int.from_bytes(read, "little")
+        if found & expected.device_id_mask != expected.device_id:
+            raise other_mcu(
+                self._serial_number, f"Its device id is 0x{found:X}; that of an {mcu} is 0x{expected.device_id:X}."
+            )
 
     def _sam(self) -> Any:
         """What pymcuprog has for a SAM; None for another MCU."""

@@ -29,11 +29,9 @@ def credentials_on_kit(work: KitWork, identity: Identity, endpoint: Callable[[],
             "No application of the vendor's connects a kit with a modem to it. Nothing was changed.",
             "use -c aws",
         )
-    return [
-        # First, because it alone may be refused for good.
-        NamesInSlot(work.target, identity, endpoint, work.files, work.clock),
-        ModemCredentials(work.target, identity, work.files, work.clock),
-    ]
+    in_modem = ModemCredentials(work.target, identity, work.files, work.clock)
+    # First the slot, because it alone may be refused for good.
+    return [NamesInSlot(work.target, identity, endpoint, work.files, work.clock, in_modem.wanted), in_modem]
 
 
 def certificate_on_kit(work: KitWork) -> Callable[[ProvisioningLink], x509.Certificate | None]:

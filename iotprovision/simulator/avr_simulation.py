@@ -7,7 +7,6 @@ vendor's firmware meets; each is made up for, without changing it, where a comme
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -19,8 +18,6 @@ from yasimavr.utils.uart import UART
 from iotprovision.simulator.board import Board
 from iotprovision.simulator.ecc608_bus import I2C_ADDRESS, Ecc608Bus
 from iotprovision.simulator.emulated_mcu import SimulationEndedError
-
-logger = logging.getLogger(__name__)
 
 SUPPLY_VOLTS = 3.3
 STANDARD_RATES = (9600, 19200, 38400, 57600, 115200)

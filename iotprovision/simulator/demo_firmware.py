@@ -21,7 +21,7 @@ from iotprovision.simulator.winc1510 import Winc1510
 
 BAUD_RATE = 9600
 FIRMWARE_VERSION = "4.1.2"
-COMMAND_LINE_VERSION = "1.0.1"
+COMMAND_LINE_VERSION = "v1.0.1"
 SANDBOX_ENDPOINT = b"a1gqt8sttiign3.iot.us-east-2.amazonaws.com"
 
 # How many bytes the demo reads of each name.
@@ -209,13 +209,16 @@ class DemoFirmware:
             return self._set_wifi(argument)
         texts = {
             b"version": b"v" + self.firmware_version.encode(),
-            b"cli_version": b"v" + self.command_line_version.encode(),
+            b"cli_version": self.command_line_version.encode(),
             self.own_command: self._own_answer(),
             b"device": self._device or b"Unknown.",
         }
         if name not in texts:
-            return COMMAND_LIST % self.own_command
+            return self._command_list()
         return texts[name] + b"\r\n" + END_OF_TRANSMISSION
+
+    def _command_list(self) -> bytes:
+        return COMMAND_LIST % self.own_command
 
     def _own_answer(self) -> bytes:
         return self._thing_name
@@ -238,7 +241,7 @@ class GoogleDemoFirmware(DemoFirmware):
     """The Google demo: it logs nothing at its start, and tells its public key instead of a thing name."""
 
     firmware_version = "4.0.0"
-    command_line_version = "3.0.1"
+    command_line_version = "v3.0.1"
     own_command = b"key"
 
     def _read_names(self) -> list[bytes]:
@@ -266,7 +269,7 @@ class PicDemoFirmware(DemoFirmware):
 class PicGoogleDemoFirmware(GoogleDemoFirmware):
     """The Google demo of the PIC-IoT kits. Its image has one version text, which both commands tell."""
 
-    firmware_version = command_line_version = "1.1.1"
+    firmware_version, command_line_version = "1.1.1", "v1.1.1"
 
     def _start_secure_element(self) -> None:
         self._secure_element.start(locks_slot_0=False, tests_generator=False)

@@ -25,6 +25,7 @@ class Faults:
     * ``power_loss_after_dfu_transfers``: during that control transfer to the boot loader of the debugger the cable is
       pulled; what the transfer erases or writes is done half
     * ``target_locked``: the MCU refuses programming mode until its chip is erased by the erase key
+    * ``target_device_id``: what the MCU says its signature or device id is; its own where none is set
     * ``target_unpowered``: the MCU has no supply: nothing of it can be reached, nothing runs
     * ``target_flip_after_writes``: after that flash page write, the lowest bit of the page's first byte is inverted
     * ``uart_drop_after_bytes``: after that many bytes from the kit the serial port is gone for who has it open
@@ -52,6 +53,7 @@ class Faults:
     unplug_after_transactions: int | None = None
     power_loss_after_dfu_transfers: int | None = None
     target_locked: bool = False
+    target_device_id: int | None = None
     target_unpowered: bool = False
     target_flip_after_writes: int | None = None
     uart_drop_after_bytes: int | None = None

@@ -7,6 +7,7 @@ code that drives the two programming pins; what is here are the operations that 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
 from iotprovision.simulator.avr8 import Failure
 from iotprovision.simulator.board import Board, Microcontroller
@@ -23,30 +24,17 @@ SCRIPT, PRIMITIVES = 0x10, 0x30  # who handles a command
 SUCCESS, SCRIPT_FAILED = 0, 1
 
 
-class IcspTarget:
-    """The target side of a debugger for one board.
+class ScriptEngine:
+    """The script engine of a debugger: it answers whatever hangs on the pins.
 
-    :param part: the part that is on the board
-    :param microcontroller: runs and halts with programming mode
+    :param core: gives the core that is reached over them; None where there is none, or it has no power
     """
 
-    def __init__(self, board: Board, part: IcspPart, microcontroller: Microcontroller) -> None:
-        self.board = board
-        self.part = part
-        self.microcontroller = microcontroller
-        self._core = Pic24Core(board, part, lambda: not board.faults.target_locked)
-        self._pins = IcspPins(self._halt, self._run)
+    def __init__(self, pins: IcspPins, core: Callable[[], Pic24Core | None]) -> None:
+        self._pins = pins
+        self._core = core
         self._buffers: dict[tuple[int, int], bytearray] = {}
         self._reading = b""
-
-    @property
-    def millivolts(self) -> int:
-        """The supply of the target as the debugger measures it."""
-        return 0 if self.board.faults.target_unpowered else 3300
-
-    def avr8(self, command: bytes) -> bytes:
-        """There is no AVR."""
-        return b"\xa0\x00" + bytes([Failure.NOT_SUPPORTED])
 
     def report(self, report: bytes) -> bytes | None:
         """One ATI report: a piece of a buffer from the host, or to it."""
@@ -67,16 +55,9 @@ class IcspTarget:
         return ACCEPTED
 
     def end_session(self) -> None:
-        """The host ended its session, or the debugger restarts: the pins are released and the target runs."""
+        """The host ended its session, or the debugger restarts: the pins are released."""
         self._buffers.clear()
         self._pins.release()
-
-    def _halt(self) -> None:
-        self.microcontroller.stop()
-
-    def _run(self) -> None:
-        if not self.board.faults.target_unpowered:
-            self.microcontroller.start()
 
     def _execute(self, command: bytes) -> bytes:
         handler = command[2] if len(command) > 2 else 0
@@ -97,8 +78,7 @@ class IcspTarget:
         parameters = struct.unpack_from(f"<{count}I", script, 3)
         code = script[3 + 4 * count + 1 :]
         given = bytes(self._buffers.get((DATA, source), b"")) if source != NO_BUFFER else b""
-        core = None if self.board.faults.target_unpowered else self._core
-        output, used = run_script(code, parameters, given, self._pins, core)
+        output, used = run_script(code, parameters, given, self._pins, self._core())
         if destination != NO_BUFFER:
             self._buffers[(DATA, destination)] = bytearray(output)
         return self._script_answer(SUCCESS, used, len(output))
@@ -106,3 +86,45 @@ class IcspTarget:
     @staticmethod
     def _script_answer(status: int, received: int, sent: int) -> bytes:
         return bytes([SCRIPT, 1, status, 0, 0, 0]) + struct.pack("<HHI", received, sent, 0)
+
+
+class IcspTarget:
+    """The target side of a debugger for one board.
+
+    :param part: the part that is on the board
+    :param microcontroller: runs and halts with programming mode
+    """
+
+    def __init__(self, board: Board, part: IcspPart, microcontroller: Microcontroller) -> None:
+        self.board = board
+        self.part = part
+        self.microcontroller = microcontroller
+        self._core = Pic24Core(board, part, lambda: not board.faults.target_locked)
+        self._engine = ScriptEngine(IcspPins(self._halt, self._run), self._powered_core)
+
+    @property
+    def millivolts(self) -> int:
+        """The supply of the target as the debugger measures it."""
+        return 0 if self.board.faults.target_unpowered else 3300
+
+    def avr8(self, command: bytes) -> bytes:
+        """There is no AVR."""
+        return b"\xa0\x00" + bytes([Failure.NOT_SUPPORTED])
+
+    def report(self, report: bytes) -> bytes | None:
+        """One ATI report."""
+        return self._engine.report(report)
+
+    def end_session(self) -> None:
+        """The host ended its session, or the debugger restarts: the pins are released and the target runs."""
+        self._engine.end_session()
+
+    def _powered_core(self) -> Pic24Core | None:
+        return None if self.board.faults.target_unpowered else self._core
+
+    def _halt(self) -> None:
+        self.microcontroller.stop()
+
+    def _run(self) -> None:
+        if not self.board.faults.target_unpowered:
+            self.microcontroller.start()

@@ -63,7 +63,7 @@ class KitKind:
     :param register_name: KITNAME as the factory writes it
     :param family: of its MCU
     :param part: its MCU
-    :param board_file: the factory's board registers, in ``pydebuggerconfig/board-configs``
+    :param board_file: the factory's board registers, in ``pydebuggerconfig/board-configs``, or those of a like kit
     :param device_file: the factory's device data, in ``pydebuggerconfig/device-configs``
     :param secure_element: which of the two kinds of factory certificates its chip has
     :param secure_element_address: on the I2C bus, 7 bits

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Protocol
 
 from iotprovision.firmware.mcu import without_erased_end
+from iotprovision.simulator.azure_demo_firmware import PicAzureDemoFirmware
 from iotprovision.simulator.board import Board
 from iotprovision.simulator.bridge_firmware import BridgeFirmware, SamBridgeFirmware
 from iotprovision.simulator.cellular_firmware import CellularProvisioningFirmware
@@ -52,6 +53,7 @@ FINGERPRINTS = {
     "pic-iot-provisioning": "8324aa964b6d2b2d8b17521666412726bbd8b1dc4ddd8a42d4cdbf43b82990bc",
     "pic-iot-aws-demo": "d8f98cf58799e2f8f9b236b089779b1b2a8a1f4e1c2c544fc7662ed0188a0d17",
     "pic-iot-google-demo": "743b04895e17187aaf8196f7e96c422a2017067ce46b53415e1381e9d97d2588",
+    "pic-iot-azure-demo": "3c64ace3c2913d397eb3a97dcba1e26c167d828a950d6e43cb5171a54e35136d",
     "sam-iot-wg-provisioning": "cdb5a3f452e50f4ce8c243f9d17618abe3b50ba3b89af810b5b17b0796e7bbe8",
     "sam-iot-wx-provisioning": "36c95cab9accac6cc7d12659a95add2dd0c26ba09197f02b0d5a14f4129bb1ee",
     "sam-iot-wg-azure-demo": "608e7e9b7f744113a9b6e4b12e45ebe884b134f85c6b92cf0eced773b1d6b1b5",
@@ -75,6 +77,7 @@ MODELS: dict[str, Callable[[Board], Firmware]] = {
     "pic-iot-provisioning": _on_wifi_board(partial(ProvisioningFirmware, edition=PIC_IOT)),
     "pic-iot-aws-demo": _on_wifi_board(PicDemoFirmware),
     "pic-iot-google-demo": _on_wifi_board(PicGoogleDemoFirmware),
+    "pic-iot-azure-demo": _on_wifi_board(PicAzureDemoFirmware),
     "sam-iot-wg-provisioning": _on_wifi_board(partial(ProvisioningFirmware, edition=SAM_IOT_WG)),
     "sam-iot-wx-provisioning": _on_wifi_board(partial(ProvisioningFirmware, edition=SAM_IOT_WX)),
     "sam-iot-wg-azure-demo": _on_wifi_board(HarmonyDemoFirmware),

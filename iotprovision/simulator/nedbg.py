@@ -13,6 +13,8 @@ from typing import Protocol
 
 from iotprovision.simulator import board_config
 from iotprovision.simulator.board_config import ConfigurationFlash
+from iotprovision.simulator.icsp_script import IcspPins
+from iotprovision.simulator.icsp_target import ScriptEngine
 from iotprovision.simulator.meters import Meters
 
 VENDOR_ID = 0x03EB
@@ -84,6 +86,8 @@ class Nedbg:
         self._restart_after_answer = False
         self._meters = meters
         self._session_ended = session_ended
+        # Scripts run on the pins of a target of any kind, and find no PIC there.
+        self._scripts = ScriptEngine(IcspPins(lambda: None, lambda: None), lambda: None)
         self._command = bytearray()
         self._answer: deque[bytes] = deque()
         major, minor, build = (int(part) for part in version.split("."))
@@ -129,7 +133,7 @@ class Nedbg:
         handler = self._reports.get(kind)
         if handler is not None:
             return handler(report)
-        answer = self.target.report(report)
+        answer = self.target.report(report) or self._scripts.report(report)
         if answer is not None:
             return answer
         return bytes([kind, 0]) if kind <= DAP_LAST_STANDARD else UNKNOWN_REPORT

@@ -133,7 +133,8 @@ class Pic24Core:
 
     def _program_word(self, address: int) -> int:
         if address == DEVICE_ID:
-            return self._part.device_id
+            given = self._board.faults.target_device_id
+            return self._part.device_id if given is None else given
         if address == REVISION:
             return self._part.revision
         start = address * 2

@@ -56,12 +56,17 @@ AVR_IOT = Edition(
     leds={**_LEDS, b"ALL": 15},
     locks_slot_0=True,
 )
+# 24 MHz instead of 10 MHz. The ring of 64 bytes is full with 63.
+_CELLULAR_PACE = 10 / 24
+_CELLULAR_RING_SIZE = 63
 CELLULAR_MINI = Edition(
     welcome=b"Welcome to the AVR-IoT Cellular Mini provisioning command handler!",
     product=b"AVR-IoT Cellular Mini provisioning FW",
     version=b"1.1.8",
     board=b"AVR-IoT Cellular Mini",
     leds={b"ERROR": 1, b"DATA": 2, b"CONN": 4, b"CELL": 8, b"USER": 16},
+    ring_size=_CELLULAR_RING_SIZE,
+    pace=_CELLULAR_PACE,
     locks_slot_0=True,
     resets_modem=True,
 )
@@ -71,6 +76,8 @@ CELLULAR = Edition(
     version=b"0.3.1",
     board=b"AVR-IoT Cellular",
     leds={b"ERR": 1, b"DATA": 2, b"CONN": 4, b"CELL": 8, b"USER": 16},
+    ring_size=_CELLULAR_RING_SIZE,
+    pace=_CELLULAR_PACE,
     locks_slot_0=True,
     misread_ping=0x4010,
 )

@@ -303,7 +303,8 @@ class SwdTarget:
 
     def _read_service_unit(self, offset: int) -> int:
         if offset == IDENTIFICATION:
-            return self.part.identification
+            given = self.board.faults.target_device_id
+            return self.part.identification if given is None else given
         if offset == 0:
             return (
                 DEBUGGER_PRESENT | (DONE if self._erased else 0) | (PROTECTED if self.board.faults.target_locked else 0)

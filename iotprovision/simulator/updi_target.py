@@ -53,7 +53,6 @@ class UpdiTarget:
         self._physical = False
         self._parameters: dict[tuple[int, int], bytes] = {}
         self._memory = bytearray(part.memory_size)
-        self._signature_row = (part.signature + bytes(range(0x30, 0x3A))).ljust(0x40, b"\xff")
         self._commands: dict[int, Callable[[bytes], bytes]] = {
             Command.QUERY: lambda _: b"\x81\x00" + bytes(Command),
             Command.SET: self._set,
@@ -68,6 +67,12 @@ class UpdiTarget:
             Command.WRITE: self._write,
             Command.RESET: self._reset,
         }
+
+    @property
+    def _signature_row(self) -> bytes:
+        given = self.board.faults.target_device_id
+        signature = self.part.signature if given is None else given.to_bytes(len(self.part.signature), "big")
+        return (signature + bytes(range(0x30, 0x3A))).ljust(0x40, b"\xff")
 
     @property
     def millivolts(self) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from iotprovision.chips.ecc608 import OTP_SIZE, PUBLIC_KEY_SIZE, SERIAL_NUMBER_SIZE, SIGNATURE_SIZE, SLOTS, slot_size
 from iotprovision.chips.winc_flash import PAGE, SECTOR, SIZE, FlashArea
 from iotprovision.errors import ChipRefusedError, SerialLinkError
+from iotprovision.progress import Progress
 from iotprovision.wire import status as status_codes
 from iotprovision.wire.banner import About, Banner
 from iotprovision.wire.port import SerialLine, shown
@@ -53,8 +54,6 @@ HEX_DIGITS = 2
 
 # The secure element is written in words of so many bytes.
 SLOT_WORD = 4
-
-Progress = Callable[[int, int], None]
 
 
 class ProvisioningLink:
