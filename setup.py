@@ -58,7 +58,7 @@ setup(
         "pyyaml>=6",
         "rich>=13",
     ],
-    extras_require={"simulator": SIMULATOR, "emulator": EMULATOR},
+    extras_require={"simulator": SIMULATOR, "emulator": EMULATOR, "azure": ["azure-identity>=1.17,<2"]},
     entry_points={
         "console_scripts": [
             "iotprovision = iotprovision.cli:main",

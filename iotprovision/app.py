@@ -7,7 +7,6 @@ import contextlib
 import functools
 import secrets
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,8 @@ from iotprovision.actions.links import ACTION as LINKS
 from iotprovision.actions.wincupgrade import ACTION as WIFI_MODULE_UPGRADE
 from iotprovision.chips.id_scope import IdScope
 from iotprovision.chips.winc_image import WincImage
-from iotprovision.cloud.aws.account import Account
 from iotprovision.environment import Environment
-from iotprovision.errors import AccessError, ExitCode, ProvisioningError, UsageError
+from iotprovision.errors import AccessError, ExitCode, UsageError
 from iotprovision.firmware.debugger_archive import DebuggerArchive
 from iotprovision.firmware.index import load_index
 from iotprovision.firmware.mcu import mcu_by_name
@@ -30,6 +28,7 @@ from iotprovision.kit.catalog import KitDescription, kit_by_name
 from iotprovision.kit.debugger_upgrade import finish_upgrade
 from iotprovision.kit.detection import FoundKit, find_kit
 from iotprovision.kit.target import Target
+from iotprovision.kit_run import account_data, azure_data, now, put_application_back, tell_kit
 from iotprovision.passphrases import Passphrases
 from iotprovision.pki.authority import Authority
 from iotprovision.pki.names import Names
@@ -106,7 +105,7 @@ class Run:
             method, self._actions, account, work, self._power_up if self._place.is_simulated else None, self._place.join
         )
         self._execute(plan, account, work)
-        if work and "provision" in self._actions and (outlook := method.outlook(work)):
+        if work and "provision" in self._actions and (outlook := method.outlook(account, work)):
             self._reporter.notice(outlook)
 
     # --- what the run works with
@@ -132,21 +131,7 @@ class Run:
         if DEBUGGER_UPGRADE in self._actions and not self._options.dry_run and needs_finishing():
             self._finish_debugger_upgrade()
         kit = find_kit(serial_number, self._options.port, self._named_kit(), self._reporter.notice)
-        self._reporter.for_kit(kit.serial_number)
-        self._reporter.notice(
-            f"Found {kit.name}, serial number {kit.serial_number}, {kit.mcu}, debugger {kit.debugger_version}, "
-            f"serial port {kit.port or 'none'}"
-        )
-        self._reporter.add(
-            "kit",
-            {
-                "name": kit.name,
-                "serial_number": kit.serial_number,
-                "mcu": kit.mcu,
-                "debugger_version": kit.debugger_version,
-                "port": kit.port,
-            },
-        )
+        tell_kit(kit, self._reporter)
         return kit
 
     def _finish_debugger_upgrade(self) -> None:
@@ -178,7 +163,9 @@ class Run:
         authority = Authority(self._store, names, self._passphrases.of_ca, now, at_hand)
         if self._options.encrypt_keys and not self._options.fca and "certs" in self._actions:
             self._passphrases.check_encryption(authority)
-        return AccountWork(self._store, authority, self._place.account, "certs" in self._actions, self._forced())
+        return AccountWork(
+            self._store, authority, self._place.account, "certs" in self._actions, self._forced(), self._place.azure()
+        )
 
     def _check_actions(self, kit: FoundKit) -> None:
         """:raises UsageError: an action cannot be done on this kit"""
@@ -311,7 +298,9 @@ class Run:
         finally:
             self._reporter.table(records, self._options.dry_run)
             if account.opened:
-                self._reporter.add("account", _account_data(account.opened))
+                self._reporter.add("account", account_data(account.opened))
+            if account.azure:
+                self._reporter.add("azure", azure_data(account.azure))
             if work:
                 self._add_kit_data(work)
 
@@ -331,23 +320,5 @@ class Run:
         step = plan.put_back(records)
         if step is None or self._options.dry_run:
             return
-        try:
-            for _ in run([step], Rules(), self._reporter):
-                pass  # the reporter has said it
-        except ProvisioningError as error:
-            self._reporter.warning(f"the application could not be put back: {error.what}")
-        if plan.kept and plan.kept.path:
-            self._reporter.notice(f"The application that the kit held is kept in {plan.kept.path}")
-
-
-def _account_data(account: Account) -> dict[str, Any]:
-    return {
-        "profile": account.profile,
-        "region": account.region,
-        "reads": len(account.calls) - len(account.writes),
-        "writes": [call.action for call in account.writes],
-    }
-
-
-def now() -> datetime:
-    return datetime.now(timezone.utc)
+        assert plan.kept is not None, "what is put back was kept"
+        put_application_back(step, plan.kept, self._reporter)

@@ -153,9 +153,19 @@ def _settle_cloud(options: argparse.Namespace, parser: argparse.ArgumentParser) 
             f"There is one way only to provision for {cloud.capitalize()}.",
             f"iotprovision -c {cloud}",
         )
-    if options.id_scope is None:
+    if cloud == "azure" and "provision" in options.actions:
         return
-    if cloud != "azure" or "provision" not in options.actions:
+    for name in ("azure_dps", "azure_central"):
+        value = getattr(options, name)
+        if value is not None and value != parser.get_default(name):
+            option = name.replace("_", "-")
+            raise UsageError(
+                f"--{option} was given, and nothing that enrols a kit in Azure was asked for.",
+                "It is enrolled by the action provision for Azure.",
+                f"iotprovision -c azure provision --{option} {value}",
+            )
+        setattr(options, name, None)
+    if options.id_scope is not None:
         if options.id_scope != parser.get_default("id_scope"):
             raise UsageError(
                 "An ID scope was given, and nothing that writes it was asked for.",

@@ -17,6 +17,9 @@ COMMANDS = {
     "status": "the kits that are connected, and what each is provisioned for",
     "doctor": "why a kit or an account cannot be used, and what to do about it; changes nothing",
     "history": "what earlier runs did",
+    "restore": "put back what earlier runs overwrote on a kit",
+    "rootcerts": "which servers the Wi-Fi module trusts",
+    "unprovision": "take a kit out of your account",
 }
 """What is no action: each stands alone, and has options of its own in a module of ``commands/``."""
 CLOUDS = ("google", "aws", "azure")
@@ -251,6 +254,18 @@ def _add_own_options(group: argparse._ArgumentGroup) -> None:
         "--id-scope",
         metavar="0neXXXXXXXX",
         help="ID scope of your Azure Device Provisioning Service, written to the kit for the vendor's Azure demos",
+    )
+    azure = group.add_mutually_exclusive_group()
+    azure.add_argument(
+        "--azure-dps",
+        metavar="NAME",
+        help="with -c azure, enrol the kit in your Azure Device Provisioning Service of this name, as who is logged in "
+        "(az login)",
+    )
+    azure.add_argument(
+        "--azure-central",
+        metavar="NAME",
+        help="with -c azure, enrol the kit in your Azure IoT Central application NAME.azureiotcentral.com",
     )
     group.add_argument(
         "--encrypt-keys", action="store_true", help="encrypt new CA keys; asks for a passphrase if none is given"

@@ -260,6 +260,9 @@ def set_up_log(folder: Path | None, shown_level: str, err: TextIO) -> Path | Non
         logging.getLogger(name).propagate = shown_level == "debug"
     for name in ("botocore", "boto3", "urllib3", "asyncio", "paho"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # They warn of each kind of credentials that is not there, and their errors are shown anyway.
+    for name in ("azure", "msal"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     return None if folder is None else _open_log_file(folder / LOG_FILE)
 
 

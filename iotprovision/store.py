@@ -213,6 +213,18 @@ class Store:
         finally:
             temporary.unlink(missing_ok=True)
 
+    def remove(self, name: str) -> None:
+        """Delete a file, as far as it is there.
+
+        :raises StoreError: the folder is not writable
+        """
+        path = self.path(name)
+        try:
+            path.unlink(missing_ok=True)
+            self._settle()
+        except OSError as error:
+            raise self._failure("remove", path, error) from error
+
     def set_aside(self, names: Sequence[str], folder_name: str) -> None:
         """Move files, as far as they are there, into a new folder inside this one.
 

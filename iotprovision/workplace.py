@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from iotprovision.chips.ecc608 import Kind
     from iotprovision.chips.factory_certificates import FactoryRoot
     from iotprovision.cloud.aws.account import Account
+    from iotprovision.cloud.azure.enrolment import Enrolments
     from iotprovision.environment import Environment
     from iotprovision.firmware.cache import FirmwareCache
     from iotprovision.firmware.hex_image import HexImage
@@ -100,6 +101,22 @@ class Workplace:
         from iotprovision.cloud.aws.account import Account
 
         return self._bench.account() if self._bench else Account(self._options.aws_profile)
+
+    def azure(self) -> Enrolments | None:
+        """The user's Azure service, None where none was named.
+
+        :raises UsageError: that is no name of one, or azure-identity is not installed
+        """
+        from iotprovision.cloud.azure.central import CentralApplication
+        from iotprovision.cloud.azure.provisioning_service import ProvisioningService
+
+        options = self._options
+        if options.azure_dps is None and options.azure_central is None:
+            return None
+        local = self._bench.azure() if self._bench else None
+        if options.azure_dps is not None:
+            return ProvisioningService(options.azure_dps, local)
+        return CentralApplication(options.azure_central, local)
 
     def cache(self, announce: bool = True) -> FirmwareCache:
         """The firmware images.

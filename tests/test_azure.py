@@ -174,7 +174,7 @@ def test_second_run_writes_nothing(done: Done) -> None:
 def test_enrolment_is_left_to_the_user_and_said_so(done: Done) -> None:
     assert "account" not in done.first.document
     last = done.first.err.strip().splitlines()[-1]
-    assert "does not enrol" in last
+    assert "has not been told about the kit" in last
     assert (done.files / "azure-device-id.txt").read_text() in last
     assert str(done.files / "device.crt") in last
 

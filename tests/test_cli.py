@@ -28,7 +28,9 @@ def environment(tmp_path: Path) -> Environment:
 def names_read(*files: str) -> set[str]:
     """Every attribute that the program reads of an object called ``options`` or ``_options``, outside the parser."""
     names: set[str] = set()
-    for file in (PACKAGE / name for name in ("cli.py", "frame.py", "passphrases.py", "workplace.py", *files)):
+    for file in (
+        PACKAGE / name for name in ("cli.py", "frame.py", "kit_run.py", "passphrases.py", "workplace.py", *files)
+    ):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
                 owner = node.value

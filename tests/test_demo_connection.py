@@ -16,7 +16,7 @@ from simulated_chips import board_with, flash_of, private_key
 from iotprovision.actions.first_connection import FirstConnection
 from iotprovision.chips import root_store
 from iotprovision.chips.device_credentials import DeviceCredentials
-from iotprovision.chips.root_store import Root
+from iotprovision.chips.root_store import root_of
 from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.aws.device_policy import DevicePolicy
 from iotprovision.cloud.aws.device_registration import DeviceRegistration
@@ -179,7 +179,7 @@ def test_a_thing_name_of_more_than_40_characters_is_refused_by_the_tool(world: W
 
 
 def test_a_root_store_without_the_root_of_the_cloud(board: Board) -> None:
-    store = root_store.build([Root.of(Signer("Some Other Root").certificate)])
+    store = root_store.build([root_of(Signer("Some Other Root").certificate)])
     board.wifi_module.flash[ROOT_STORE : ROOT_STORE + len(store)] = store
     reason = refusal(board)
     assert "root store" in reason
@@ -190,7 +190,7 @@ def test_a_root_store_with_nothing_but_the_root_of_the_cloud(world: World, board
     from cryptography import x509
 
     authority = x509.load_pem_x509_certificate(Path(world.cloud.certificate_authority_file).read_bytes())
-    store = root_store.build([Root.of(Signer("Some Other Root").certificate), Root.of(authority)])
+    store = root_store.build([root_of(Signer("Some Other Root").certificate), root_of(authority)])
     board.wifi_module.flash[ROOT_STORE : ROOT_STORE + len(store)] = store
     assert connected(board)["failure"] == ""
 

@@ -180,11 +180,12 @@ def test_an_old_debugger_is_no_obstacle(kits: KitsOnBus, tmp_path: Path) -> None
 
 @pytest.mark.usefixtures("no_aws")
 def test_a_kit_of_another_name(kits: KitsOnBus, tmp_path: Path) -> None:
-    saved = registers.write(kits.serial, {"KITNAME": "Coffee machine"}).previous
+    name = registers.read(kits.serial, ["KITNAME"])["KITNAME"]
+    registers.write(kits.serial, {"KITNAME": "Coffee machine"})
     try:
         outcome = run_tool(tmp_path, "doctor", "--json")
     finally:
-        registers.restore(kits.serial, saved)
+        registers.write(kits.serial, {"KITNAME": name})
     assert "Coffee machine" in findings(outcome)["kit-unknown"][0]["found"]
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from certificate_chain import Signer
+from cryptography.hazmat.primitives.serialization import Encoding
 from firmware_images import image_path
 from simulated import kits_on_the_bus
 
@@ -81,6 +83,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         shutil.copy(image_path("avr-iot-aws-demo"), folder / name)
     shutil.copy(image_path("nedbg-1.30.35"), folder / "nedbg_fw.zip")
     (folder / "passphrase.txt").write_text("correct horse\n")
+    (folder / "my-roots").mkdir()
+    (folder / "my-roots" / "own.pem").write_bytes(Signer().certificate.public_bytes(Encoding.PEM))
     bus = folder / "bus"
     with LocalCloud(folder / "cloud") as cloud, kits_on_the_bus(bus):
         default = cloud.config_file.read_text(encoding="utf-8").split("[")[1].split("]")[1]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from iotprovision import backups
 from iotprovision.findings import Finding, State
 from iotprovision.firmware.hex_image import HexImage
 from iotprovision.firmware.mcu import EEPROM, FLASH, FUSES, USER_ROW, Mcu, mcu_by_name
@@ -17,6 +18,7 @@ from iotprovision.steps import Progress, Step
 from iotprovision.store import Store
 
 ACTION = "keep"
+KIND = "application"
 # An MCU whose first page is erased runs nothing: its vectors would be there.
 FIRST_PART = 512
 
@@ -52,9 +54,11 @@ class ApplicationKept(Step):
         known: Sequence[KnownImage],
         files: Store,
         clock: Callable[[], datetime],
+        saved_by: str = ACTION,
     ) -> None:
         self._target = target
         self._kit = kit
+        self._saved_by = saved_by
         self._known = known
         self._files = files
         self._clock = clock
@@ -95,15 +99,15 @@ class ApplicationKept(Step):
     def apply(self, progress: Progress) -> str:
         mcu = mcu_by_name(self._kit.mcu)
         content = {name: self._target.read(name, 0, mcu.areas[name].size, progress) for name in _taken(mcu)}
-        name = f"application-{self._clock():%Y%m%dT%H%M%S%f}.hex"
+        name = backups.file_name(KIND, self._clock(), "hex")
         image = HexImage.of_memory(self._files.path(name), self._kit.mcu, content)
         text = image.as_hex()
-        same = [kept for kept in self._files.names("application-*.hex") if self._files.read(kept) == text]
+        same = backups.saved_before(self._files, KIND, text, self._saved_by)
         if same:
-            name = same[0]
+            name = same.name
             image = dataclasses.replace(image, path=self._files.path(name))
         else:
-            self._files.write(name, text)
+            backups.save(self._files, name, text, self._saved_by)
         self.path, self.image, self._saved = image.path, image, image
         return f"was saved before, as {name}" if same else f"saved as {name}"
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
+from iotprovision import backups
 from iotprovision.errors import StoreError, UsageError
 from iotprovision.findings import Finding, State
 from iotprovision.kit import registers
@@ -15,6 +17,7 @@ from iotprovision.steps import CannotKnowError, Progress, Step
 from iotprovision.store import Store
 
 ACTION = "links"
+KIND = "board-config"
 
 
 @dataclass(frozen=True)
@@ -82,9 +85,11 @@ class LinksOnDrive(Step):
         return Finding(State.DIFFERENT, found, expected)
 
     def apply(self, progress: Progress) -> str:
-        name = f"board-config-{self._clock():%Y%m%dT%H%M%S%f}.bin"
+        name = backups.file_name(KIND, self._clock(), "bin")
         written = registers.write(
-            self._kit.serial_number, self._wanted().registers, keep=lambda block: self._files.write(name, block)
+            self._kit.serial_number,
+            self._wanted().registers,
+            keep=lambda block: backups.save(self._files, name, block, ACTION),
         )
         self.changed = True
         return f"saved the old ones as {name}, wrote {', '.join(written.changed)}"
@@ -99,6 +104,13 @@ class LinksOnDrive(Step):
         return registers.LinkRegisters.for_device(code, device)
 
 
+class ChangesLinks(Protocol):
+    """A step that may change registers which the debugger reads when it starts."""
+
+    changed: bool
+    differ: bool | None
+
+
 class DebuggerRestarted(Step):
     """The debugger reads its link registers when it starts, and systems keep the old page until it comes back."""
 
@@ -107,7 +119,7 @@ class DebuggerRestarted(Step):
     proof = "the kit left USB and came back"
     would = "restart it"
 
-    def __init__(self, target: Target, links: LinksOnDrive) -> None:
+    def __init__(self, target: Target, links: ChangesLinks) -> None:
         self._target = target
         self._links = links
         self._restarted = False

@@ -9,9 +9,10 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from iotprovision import interrupts
+from iotprovision import backups, interrupts
 from iotprovision.actions.identity import Identity, running_link
 from iotprovision.actions.provision import ACTION
+from iotprovision.actions.secure_element import SLOT_KIND
 from iotprovision.chips.ecc608 import PROVISIONING_DATA_SLOT
 from iotprovision.chips.item_list import Item, build, parse
 from iotprovision.chips.modem_memory import (
@@ -29,6 +30,8 @@ from iotprovision.steps import Progress, Step
 from iotprovision.store import Store
 from iotprovision.wire.modem import Modem, advice, modem
 from iotprovision.wire.provisioning import ProvisioningLink
+
+CERTIFICATES_KIND = "modem-certificates"
 
 
 class NamesInSlot(Step):
@@ -84,8 +87,8 @@ class NamesInSlot(Step):
         before = link.read_slot(PROVISIONING_DATA_SLOT)
         saved = ""
         if before.strip(b"\xff") and before.strip(b"\0"):
-            name = f"ecc608-slot-{PROVISIONING_DATA_SLOT}-{self._clock():%Y%m%dT%H%M%S%f}.bin"
-            self._backups.write(name, before)
+            name = backups.file_name(SLOT_KIND, self._clock(), "bin")
+            backups.save(self._backups, name, before, ACTION)
             saved = f"saved the slot as {name}, "
         try:
             with interrupts.held():
@@ -196,10 +199,10 @@ class ModemCredentials(Step):
 
     def _save(self, held: _Held) -> str:
         """Keep what is about to be overwritten. Certificates are no secrets."""
-        name = f"modem-certificates-{self._clock():%Y%m%dT%H%M%S%f}.pem"
+        name = backups.file_name(CERTIFICATES_KIND, self._clock(), "pem")
         if not held.device and not held.authorities:
             return ""
-        self._backups.write(name, held.device + held.authorities)
+        backups.save(self._backups, name, held.device + held.authorities, ACTION)
         return f"saved the old ones as {name}, "
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from iotprovision import interrupts
+from iotprovision import backups, interrupts
 from iotprovision.actions.flash import ImageInFlash
 from iotprovision.actions.identity import Chip, Identity, OwnIdentity, running_link
 from iotprovision.chips import client_store
@@ -32,6 +32,7 @@ from iotprovision.store import Store
 from iotprovision.wire.provisioning import ProvisioningLink
 
 ACTION = "provision"
+CLIENT_AREA_KIND = f"winc-{CLIENT_AREA.address:05x}"
 LARGEST_READ = 256
 
 
@@ -259,8 +260,8 @@ class WifiModuleCredentials(Step):
         for area in areas:
             start = area.address - CLIENT_AREA.address
             image[start : start + area.size] = link.winc_read_range(area.address, area.size)
-        name = f"winc-{CLIENT_AREA.address:05x}-{self._clock():%Y%m%dT%H%M%S%f}.bin"
-        self._backups.write(name, bytes(image))
+        name = backups.file_name(CLIENT_AREA_KIND, self._clock(), "bin")
+        backups.save(self._backups, name, bytes(image), ACTION)
         return f"saved the old ones as {name}, "
 
     @staticmethod

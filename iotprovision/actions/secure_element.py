@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from iotprovision import interrupts
+from iotprovision import backups, interrupts
 from iotprovision.actions.identity import running_link
 from iotprovision.actions.provision import ACTION
 from iotprovision.chips.ecc608 import PROVISIONING_DATA_SLOT, slot_size
@@ -15,6 +15,8 @@ from iotprovision.findings import Finding, State
 from iotprovision.kit.target import Target
 from iotprovision.steps import Progress, Step
 from iotprovision.store import Store
+
+SLOT_KIND = f"ecc608-slot-{PROVISIONING_DATA_SLOT}"
 
 
 class IdScopeInSlot(Step):
@@ -47,8 +49,8 @@ class IdScopeInSlot(Step):
     def apply(self, progress: Progress) -> str:
         link = running_link(self._target)
         before = link.read_slot(PROVISIONING_DATA_SLOT)
-        name = f"ecc608-slot-{PROVISIONING_DATA_SLOT}-{self._clock():%Y%m%dT%H%M%S%f}.bin"
-        self._backups.write(name, before)
+        name = backups.file_name(SLOT_KIND, self._clock(), "bin")
+        backups.save(self._backups, name, before, ACTION)
         try:
             with interrupts.held():
                 link.write_slot(PROVISIONING_DATA_SLOT, self._id_scope.stored())

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cached_property
 
+from iotprovision import backups
 from iotprovision.actions.flash import ImageInFlash
 from iotprovision.chips.winc_flash import ERASED, PAGE, SECTOR, SIZE
 from iotprovision.chips.winc_image import (
@@ -70,6 +71,7 @@ class WifiModuleFirmware(Step):
     :param files: where the firmware that is overwritten is saved
     :param clock: the time, with its time zone
     :param thorough: whether the first check compares everything too
+    :param newer_will_do: whether firmware that is newer than the image is left alone
     """
 
     title = "Firmware of the Wi-Fi module"
@@ -86,7 +88,9 @@ class WifiModuleFirmware(Step):
         files: Store,
         clock: Callable[[], datetime],
         thorough: bool = False,
+        newer_will_do: bool = True,
     ) -> None:
+        self._newer_will_do = newer_will_do
         self._target = target
         self._load = load
         self._files = files
@@ -115,7 +119,8 @@ class WifiModuleFirmware(Step):
         found = control_section_version(self._content[COMMIT_SECTOR])
         if found is None:
             return Finding(State.MISSING, "no firmware that it could start", wanted)
-        if found.numbers > self._image.version.numbers and self._running_version() == found.firmware:
+        newer = self._newer_will_do and found.numbers > self._image.version.numbers
+        if newer and self._running_version() == found.firmware:
             return Finding(State.IN_PLACE, f"{found.firmware}, newer than {wanted}")
         if differ:
             return Finding(State.DIFFERENT, self._described(found.firmware, differ), wanted)
@@ -180,8 +185,8 @@ class WifiModuleFirmware(Step):
         image = bytearray([ERASED]) * SIZE
         for address, found in self._content.items():
             image[address : address + SECTOR] = found
-        name = f"winc-firmware-{self._clock():%Y%m%dT%H%M%S%f}.bin"
-        self._files.write(name, bytes(image))
+        name = backups.file_name("winc-firmware", self._clock(), "bin")
+        backups.save(self._files, name, bytes(image), ACTION)
         return f"saved the old one as {name}, "
 
     def _erase(self, address: int) -> None:

@@ -161,7 +161,8 @@ def not_openable(serial_number: str, reason: str = "") -> ProvisioningError:
     if sys.platform.startswith("linux"):
         why += "\nLinux lets only root use this debugger until a udev rule allows it"
         rules = (
-            "put these lines into /etc/udev/rules.d/70-microchip-kits.rules, run 'sudo udevadm control --reload' "
+            "iotprovision doctor --install-udev-rule, then plug the kit in again\n"
+            "or put these lines into /etc/udev/rules.d/70-microchip-kits.rules, run 'sudo udevadm control --reload' "
             f"and plug the kit in again:\n{UDEV_RULES}"
         )
         # Without the right to open it, Linux does not show its serial number either.

@@ -142,17 +142,34 @@ def write(
         return Written(previous, changed)
 
 
+def read_block(serial_number: str) -> bytes:
+    """All 512 bytes.
+
+    :raises AccessError: as in read()
+    """
+    with connection(serial_number) as transport:
+        return bytes(_read_configuration(serial_number, transport).data_array["kit"])
+
+
 def restore(serial_number: str, block: bytes) -> None:
     """Write back all 512 bytes that an earlier write() returned.
 
-    :raises UsageError: not 512 bytes
+    :raises UsageError: not 512 bytes, or with the name or serial number of another kit
     :raises ProofError, AccessError: as in write()
     """
     if len(block) != BLOCK_SIZE:
         raise UsageError(f"A saved board configuration has {BLOCK_SIZE} bytes, this one has {len(block)}")
     with connection(serial_number) as transport:
-        configuration = BoardConfig()
-        configuration.transport_set(transport)
+        configuration = _read_configuration(serial_number, transport)
+        present = bytes(configuration.data_array["kit"])
+        for name in ("KITNAME", "SERNUM"):
+            register = _register(configuration, name)
+            found, saved = register.decode(present), register.decode(block)
+            if found != saved:
+                raise UsageError(
+                    "The saved board configuration is of another kit",
+                    f"Its register {name} is {saved!r}, that of this kit {found!r}. Nothing was written.",
+                )
         configuration.data_array["kit"] = list(block)
         with vendor_errors(serial_number):
             configuration.config_program(source="kit", update_date=False)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from iotprovision.chips.ecc608 import PROVISIONING_DATA_SLOT
-from iotprovision.chips.winc_flash import CLIENT_AREA
+from iotprovision.chips.winc_flash import CLIENT_AREA, FlashArea
 from iotprovision.errors import ProvisioningError, SerialLinkError
 from iotprovision.firmware.debugger_archive import DebuggerArchive
 from iotprovision.firmware.hex_image import HexImage
@@ -44,6 +44,7 @@ class Target:
     :param pack: gives the folder of the scripts that the MCU is programmed with, where it is one that needs them
     :param given_port: serial port that was chosen; without it the kit's own is used, and found again when it may have
         another name
+    :param owned: the areas of the Wi-Fi module's flash that may be written by way of the provisioning firmware
     :param packed: as of TargetProgrammer
     """
 
@@ -53,12 +54,14 @@ class Target:
         sleep: Callable[[float], None] = time.sleep,
         given_port: str | None = None,
         pack: Callable[[], Path] | None = None,
+        owned: tuple[FlashArea, ...] = (CLIENT_AREA,),
         packed: bool = True,
     ) -> None:
         self._kit = kit
         self._pack = pack
         self._packed = packed
         self._given_port = given_port
+        self._owned = owned
         self._sleep = sleep
         self._programmer: TargetProgrammer | None = None
         self._line: SerialLine | None = None
@@ -142,7 +145,7 @@ class Target:
         self._hang_up()
         # The port is opened while the MCU still stands, so that the line READY is not missed.
         self._line = open_port(self._port(), BAUD_RATE, wait=PORT_WAIT)
-        link = ProvisioningLink(self._line, owned=(CLIENT_AREA,), owned_slots=(PROVISIONING_DATA_SLOT,))
+        link = ProvisioningLink(self._line, owned=self._owned, owned_slots=(PROVISIONING_DATA_SLOT,))
         if self._programmer is not None:
             self._release()
         else:

@@ -63,5 +63,5 @@ def account_proofs(account: AccountWork, identity: Identity | None, connects: bo
     ]
 
 
-def outlook(work: KitWork) -> str:
+def outlook(account: AccountWork, work: KitWork) -> str:
     return ""

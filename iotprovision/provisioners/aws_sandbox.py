@@ -44,5 +44,5 @@ def account_proofs(account: AccountWork, identity: Identity | None, connects: bo
     return []
 
 
-def outlook(work: KitWork) -> str:
+def outlook(account: AccountWork, work: KitWork) -> str:
     return ""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from iotprovision.actions.azure_enrolment import DeviceEnrolled
 from iotprovision.actions.certs import AuthorityInStore
 from iotprovision.actions.identity import Identity, OwnAzureIdentity
 from iotprovision.actions.links import Link
 from iotprovision.actions.names import AZURE_DEVICE_ID_FILE, NameKept
 from iotprovision.actions.provision import DeviceCertificate
 from iotprovision.actions.secure_element import IdScopeInSlot
+from iotprovision.cloud.azure.enrolment import Enrolments
 from iotprovision.pki.authority import SIGNER_CERTIFICATE
 from iotprovision.pki.device_files import DEVICE_CERTIFICATE, DeviceFiles
 from iotprovision.provisioners.credentials import credentials_on_kit
@@ -42,8 +44,8 @@ def credentials(account: AccountWork, work: KitWork, identity: Identity) -> list
 
 
 def registration(account: AccountWork, work: KitWork, identity: Identity) -> list[Step]:
-    """None: nothing is asked or told of an Azure account."""
-    return []
+    """What the Azure service that was named is told. Without one, nothing is asked or told of an Azure account."""
+    return [_enrolled(account, account.azure, identity)] if account.azure else []
 
 
 def link(work: KitWork, identity: Identity) -> Link:
@@ -52,16 +54,26 @@ def link(work: KitWork, identity: Identity) -> Link:
 
 
 def account_proofs(account: AccountWork, identity: Identity | None, connects: bool) -> list[Step]:
-    return [Proof(AuthorityInStore(account.authority, account.store))]
+    proofs: list[Step] = [Proof(AuthorityInStore(account.authority, account.store))]
+    if account.azure and identity:
+        proofs.append(Proof(_enrolled(account, account.azure, identity)))
+    return proofs
 
 
-def outlook(work: KitWork) -> str:
+def _enrolled(account: AccountWork, azure: Enrolments, identity: Identity) -> DeviceEnrolled:
+    assert isinstance(identity, OwnAzureIdentity)
+    coming = {"force", "fdev", "fca"} if account.makes_authority else {"force", "fdev"}
+    return DeviceEnrolled(azure, identity, bool(coming & account.force), "force" in account.force)
+
+
+def outlook(account: AccountWork, work: KitWork) -> str:
     device_id = (work.files.read(AZURE_DEVICE_ID_FILE) or b"").decode("ascii", "replace")
     scope = "" if work.id_scope else " Its demo also needs the ID scope: --id-scope writes it to the kit."
+    if account.azure:
+        return f"The {account.azure.shown} lets the kit in as {device_id}.{scope}"
     parent = work.files.folder.parent
     return (
-        "Azure has not been told about the kit: this version does not enrol devices. Add a device"
+        "Azure has not been told about the kit: name your service with --azure-dps or --azure-central, or add a device"
         f"{f' with the id {device_id}' if device_id else ''} and the X.509 certificate "
-        f"{work.files.path(DEVICE_CERTIFICATE)} in IoT Central or in a Device Provisioning Service, or a group with "
-        f"{parent / SIGNER_CERTIFICATE}.{scope}"
+        f"{work.files.path(DEVICE_CERTIFICATE)} yourself, or a group with {parent / SIGNER_CERTIFICATE}.{scope}"
     )

@@ -55,5 +55,5 @@ class Provisioner(Protocol):
         :param connects: whether the kit has been told how to connect, so that the account must know it
         """
 
-    def outlook(self, work: KitWork) -> str:
+    def outlook(self, account: AccountWork, work: KitWork) -> str:
         """What is left for a person to do once the kit is provisioned, empty for nothing."""

@@ -15,6 +15,7 @@ from iotprovision.chips.factory_certificates import FactoryRoot
 from iotprovision.chips.id_scope import IdScope
 from iotprovision.chips.winc_image import WincImage
 from iotprovision.cloud.aws.account import Account
+from iotprovision.cloud.azure.enrolment import Enrolments
 from iotprovision.firmware.debugger_archive import DebuggerArchive
 from iotprovision.firmware.hex_image import HexImage
 from iotprovision.kit.detection import FoundKit
@@ -31,6 +32,7 @@ class AccountWork:
     :param open_account: called when a method needs the account; some need none
     :param makes_authority: whether this run makes the authority where there is none, and prepares the account
     :param force: the options given that force something, without their dashes
+    :param azure: the Azure service that a kit is enrolled in, where one was named
     """
 
     def __init__(
@@ -40,11 +42,13 @@ class AccountWork:
         open_account: Callable[[], Account],
         makes_authority: bool,
         force: frozenset[str] = frozenset(),
+        azure: Enrolments | None = None,
     ) -> None:
         self.store = store
         self.authority = authority
         self.makes_authority = makes_authority
         self.force = force
+        self.azure = azure
         self._open_account = open_account
         self.opened: Account | None = None
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from iotprovision.chips.ecc608 import Kind
     from iotprovision.chips.factory_certificates import FactoryRoot
     from iotprovision.cloud.aws.account import Account
+    from iotprovision.cloud.azure.service import Place
+    from iotprovision.simulator.local_azure import LocalAzure
     from iotprovision.simulator.local_cloud import LocalCloud
     from iotprovision.simulator.sandbox_account import SandboxAccount
 
@@ -54,6 +56,7 @@ class SimulatedBench:
         self._chip_is_known = False
         self._sandbox: SandboxAccount | None = None
         self._cloud = self._new_cloud(profile, sandbox) if needs_cloud else None
+        self._azure: LocalAzure | None = None
         self._resources = contextlib.ExitStack()
 
     def __enter__(self) -> SimulatedBench:
@@ -93,6 +96,15 @@ class SimulatedBench:
         assert self._sandbox is None, "the vendor's account is not the user's"
         assert self._cloud is not None, "the cloud was not asked for"
         return Account(self._cloud.profile, endpoint_url=self._cloud.endpoint_url, config_file=self._cloud.config_file)
+
+    def azure(self) -> Place:
+        """Where the user's Azure services are: on this machine, and whoever asks has the right credentials."""
+        from iotprovision.cloud.azure.service import Place
+        from iotprovision.simulator.local_azure import LocalAzure
+
+        if self._azure is None:
+            self._azure = self._resources.enter_context(LocalAzure(self._folder / "azure.json"))
+        return Place(self._azure.url, self._azure)
 
     def factory_roots(self) -> dict[Kind, FactoryRoot]:
         """What the factory certificates of the simulated chips come from."""

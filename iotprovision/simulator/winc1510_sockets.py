@@ -15,7 +15,7 @@ from pathlib import Path
 from cryptography import x509
 
 from iotprovision.chips import client_store, root_store
-from iotprovision.chips.root_store import Root
+from iotprovision.chips.root_store import Root, root_of
 from iotprovision.chips.winc_flash import CLIENT_STORE, ROOT_STORE, FlashArea
 from iotprovision.errors import ProofError
 from iotprovision.simulator.access_point import Surroundings
@@ -145,8 +145,8 @@ class TlsSockets:
         with the erased store that a simulated module has in the beginning.
         """
         roots = root_store.parse(self._area(ROOT_STORE))
-        if local_authority and (not roots or {root.name for root in roots} & _AMAZON_ROOTS):
-            roots += (Root.of(x509.load_pem_x509_certificate(Path(local_authority).read_bytes())),)
+        if local_authority and (not roots or {root.name_digest for root in roots} & _AMAZON_ROOTS):
+            roots += (root_of(x509.load_pem_x509_certificate(Path(local_authority).read_bytes())),)
         return roots
 
     def _area(self, area: FlashArea) -> bytes:

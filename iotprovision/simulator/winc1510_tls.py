@@ -7,6 +7,7 @@ simulation waits for it, so that simulated time does not pass while this machine
 
 from __future__ import annotations
 
+import hashlib
 import queue
 import select
 import socket
@@ -25,7 +26,7 @@ from tlslite.constants import AlertDescription
 from tlslite.errors import TLSAbruptCloseError, TLSError, TLSRemoteAlert
 
 from iotprovision.chips.ecc608 import coordinates
-from iotprovision.chips.root_store import P256, Root, name_digest
+from iotprovision.chips.root_store import COORDINATE, EC, P256, Root
 from iotprovision.simulator.tls_with_keys_elsewhere import connect
 
 # The server is on this machine; what takes longer than this never comes.
@@ -34,7 +35,7 @@ HANDSHAKE_TIMEOUT = 30.0
 # An MCU that was stopped does not answer any more.
 HOST_TIMEOUT = 120.0
 LARGEST_PIECE = 1400
-_COORDINATE, _DIGEST = 32, 32
+_DIGEST = 32
 
 _EXPLANATIONS = {
     "decrypt_error": "the signature of the secure element does not belong to the device certificate",
@@ -110,7 +111,7 @@ class TlsClient:
         self._port = port
         self._server_name = server_name
         self._chain = chain
-        self._roots = {root.name: root for root in roots}
+        self._roots = {root.name_digest: root for root in roots}
         self._now = now
         self._events: queue.Queue[Event] = queue.Queue()
         self._answers: queue.Queue[EccAnswer | None] = queue.Queue()
@@ -191,8 +192,8 @@ class TlsClient:
 
         :raises _RefusedError: it is not valid
         """
-        r, s = (number.to_bytes(_COORDINATE, "big") for number in utils.decode_dss_signature(signature))
-        lengths = struct.pack(">4H", P256, _COORDINATE, len(digest), 2 * _COORDINATE)
+        r, s = (number.to_bytes(COORDINATE, "big") for number in utils.decode_dss_signature(signature))
+        lengths = struct.pack(">4H", P256, COORDINATE, len(digest), 2 * COORDINATE)
         tail = lengths + coordinates(key) + digest + r + s
         if self._ask_host(EccOperation.VERIFY, struct.pack("<I", 1), tail).status:
             raise _RefusedError(f"the secure element finds the signature of {what} wrong")
@@ -206,13 +207,13 @@ class TlsClient:
             issuer = certificates[number + 1] if number + 1 < len(certificates) else None
             if not certificate.not_valid_before_utc <= self._now <= certificate.not_valid_after_utc:
                 raise _RefusedError("the server's certificate is not in date")
-            root = self._roots.get(name_digest(certificate.issuer))
+            root = self._roots.get(_looked_up(certificate.issuer))
             if root is None and issuer is None:
                 name = certificate.issuer.rfc4514_string()
                 raise _RefusedError(f"the root store of the Wi-Fi module does not know who issued the server: {name}")
             if root and not root.not_before <= self._now <= root.not_after:
                 raise _RefusedError("the root of the server's certificate is not in date")
-            key = root.key if root else issuer.public_key() if issuer else None
+            key = _key_of(root) if root else issuer.public_key() if issuer else None
             digest = Hash(SHA256())
             digest.update(certificate.tbs_certificate_bytes)
             self.verify(_p256(key), digest.finalize(), certificate.signature, "the server's certificate")
@@ -222,7 +223,7 @@ class TlsClient:
 
     def shared_secret(self, server_point: bytes) -> tuple[bytes, bytes]:
         """Have the host make a key pair: its point (65 bytes), and the secret shared with the server's (32 bytes)."""
-        answer = self._ask_host(EccOperation.CLIENT_ECDH, server_point[1:] + struct.pack("<HH", _COORDINATE, 0))
+        answer = self._ask_host(EccOperation.CLIENT_ECDH, server_point[1:] + struct.pack("<HH", COORDINATE, 0))
         if answer.status:
             raise _RefusedError("the secure element made no shared secret")
         return b"\x04" + answer.arguments[:64], answer.arguments[68:100]
@@ -234,6 +235,18 @@ class TlsClient:
             raise _RefusedError("the secure element did not sign")
         r, s = (int.from_bytes(part, "big") for part in (answer.tail[:32], answer.tail[32:64]))
         return utils.encode_dss_signature(r, s)
+
+
+def _looked_up(name: x509.Name) -> bytes:
+    """What the entries of the root store go by."""
+    values = (str(attribute.value) for attribute in name)
+    return hashlib.sha1("".join(values).encode(), usedforsecurity=False).digest()
+
+
+def _key_of(root: Root) -> ec.EllipticCurvePublicKey | None:
+    if root.key_type != EC:
+        return None
+    return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + root.parameter + root.value)
 
 
 def _p256(key: Any) -> ec.EllipticCurvePublicKey:

@@ -124,6 +124,12 @@ class Modem:
         if answer.error is not None:
             raise _refused(what, command, answer.error)
 
+    def erase_certificates(self, slot: int) -> None:
+        """Leave nothing in a slot. OK is no proof: read back."""
+        if slot in RESERVED_SLOTS:
+            raise ValueError(f"slot {slot} of the modem is its maker's")
+        self._command(f'AT+SQNSNVW="{CERTIFICATE}",{_slot(slot)},0', f"erase slot {slot} of the modem")
+
     def read_profile(self) -> list[str]:
         """The fields of the security profile that the application uses, the first is its number; empty for none."""
         for line in self._command("AT+SQNSPCFG?", "read the security profiles of the modem"):

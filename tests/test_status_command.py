@@ -391,11 +391,12 @@ def test_kits_that_cannot_be_used_are_listed_with_the_reason(kits: KitsOnBus, tm
 
 
 def test_a_kit_of_another_name_is_listed(kits: KitsOnBus, tmp_path: Path) -> None:
-    saved = registers.write(kits.serial, {"KITNAME": "Coffee machine"}).previous
+    name = registers.read(kits.serial, ["KITNAME"])["KITNAME"]
+    registers.write(kits.serial, {"KITNAME": "Coffee machine"})
     try:
         outcome = run_tool(tmp_path, "status", "--json")
     finally:
-        registers.restore(kits.serial, saved)
+        registers.write(kits.serial, {"KITNAME": name})
     (unknown,) = [kit for kit in outcome.document["kits"] if kit["name"] == "Coffee machine"]
     assert unknown["obstacle"] == "no-known-kit"
     assert unknown["serial_number"] == kits.serial

@@ -1,0 +1,175 @@
+"""The command ``restore``: what earlier runs overwrote on a kit, put back."""
+
+from __future__ import annotations
+
+from iotprovision.errors import ExitCode, StoreError, UsageError
+
+TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from iotprovision.backups import Backup
+    from iotprovision.report import Reporter
+    from iotprovision.store import Store
+    from iotprovision.workplace import Workplace
+
+SHARED = ("serial_number", "port", "dry_run")
+EXAMPLES = """\
+  iotprovision restore --list              which backups there are
+  iotprovision restore                     put back what runs overwrote last
+  iotprovision restore --only application --date 2026-11-22
+                                           ... of the application only, as it was saved on that day
+"""
+PARTS = {
+    "application": "application",
+    "credentials": "winc-05000",
+    "root-certificates": "winc-root-certificates",
+    "wifi-firmware": "winc-firmware",
+    "registers": "board-config",
+    "slot-8": "ecc608-slot-8",
+    "modem": "modem-certificates",
+}
+"""What can be put back, and how its backups are called."""
+ONLY_WHEN_NAMED = ("wifi-firmware",)
+CALLED = {
+    "application": "the application",
+    "credentials": "certificates, thing name and endpoint in the Wi-Fi module",
+    "root-certificates": "root certificates in the Wi-Fi module",
+    "wifi-firmware": "firmware of the Wi-Fi module",
+    "registers": "board registers",
+    "slot-8": "slot 8 of the secure element",
+    "modem": "certificates in the modem",
+}
+NEVER_BACK = (
+    "locked slots of the secure element: they keep what they held when they were locked",
+    "keys that were made anew: a certificate for an earlier key is of no use to the kit, and is refused",
+    "what an account was told: the actions certs and provision tell it again",
+)
+DIGITS = frozenset("0123456789")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of its own."""
+    group = parser.add_argument_group("options of restore")
+    group.add_argument("--list", action="store_true", help="show the backups, and change nothing")
+    group.add_argument(
+        "--only",
+        action="append",
+        choices=tuple(PARTS),
+        metavar="PART",
+        help=f"put only this back; may be given several times: {', '.join(PARTS)} (default: all that has a backup, but "
+        f"not {' and '.join(ONLY_WHEN_NAMED)})",
+    )
+    group.add_argument(
+        "--date",
+        metavar="DATE",
+        help="the backups that were saved then, such as 2026-11-22 or 2026-11-22T14:33 (UTC); the newest of several "
+        "(default: the newest that no restore saved)",
+    )
+
+    group.add_argument(
+        "-f",
+        "--force",
+        action="store_true",
+        help="take backups that the list does not know, and write also where all is as in the backup",
+    )
+
+
+def writes(options: argparse.Namespace) -> bool:
+    """Whether it may change anything."""
+    return not (options.dry_run or options.list)
+
+
+def perform(options: argparse.Namespace, place: Workplace, reporter: Reporter) -> ExitCode:
+    """Choose the backups first; then the kit, its chips first and its application last."""
+    date = _digits(options.date)
+    if options.list:
+        return _list(options, place, reporter)
+    from iotprovision.chips.winc_flash import CLIENT_AREA, ROOT_STORE
+    from iotprovision.kit_run import KitRun
+
+    place.open(needs_account=False)
+    with KitRun(options, place, reporter, "restore", owned=(CLIENT_AREA, ROOT_STORE)) as work:
+        chosen = _chosen(work.files, options.only, date)
+        for part, backup in chosen.items():
+            reporter.notice(f"Backup of {CALLED[part]}: {backup.name}, saved {backup.shown_time}")
+        reporter.add("restored_from", {part: backup.name for part, backup in chosen.items()})
+        from iotprovision.restore_plan import restore
+
+        restore(work, place, chosen, options.force)
+    for text in NEVER_BACK:
+        reporter.notice(f"Cannot come back: {text}")
+    reporter.add("never_comes_back", list(NEVER_BACK))
+    return ExitCode.OK
+
+
+def _chosen(files: Store, only: list[str] | None, date: str) -> Mapping[str, Backup]:
+    from iotprovision.backups import RESTORING, find
+
+    chosen: dict[str, Backup] = {}
+    parts = only or [part for part in PARTS if part not in ONLY_WHEN_NAMED]
+    for part in parts:
+        for backup in find(files, PARTS[part]):
+            if f"{backup.time:%Y%m%d%H%M%S%f}".startswith(date) and (date or backup.saved_by not in RESTORING):
+                chosen[part] = backup
+                break
+        else:
+            if only:
+                raise _missing(files, CALLED[part], PARTS[part], date)
+    if not chosen:
+        raise _missing(files, "anything", "", date)
+    return chosen
+
+
+def _missing(files: Store, called: str, kind: str, date: str) -> StoreError:
+    from iotprovision.backups import find
+
+    kinds = (kind,) if kind else tuple(PARTS.values())
+    times = [f"{backup.shown_time} ({backup.kind})" for backup in find(files, *kinds)]
+    when = " of that date" if date else ""
+    return StoreError(
+        f"There is no backup of {called}{when} of the kit {files.folder.name}",
+        "\n".join(["There are backups of:", *times]) if times else f"{files.folder} has none: runs make them.",
+        "iotprovision restore --list shows all",
+    )
+
+
+def _digits(date: str | None) -> str:
+    """The beginning of a time, digits only."""
+    if date is None:
+        return ""
+    digits = "".join(character for character in date if character in DIGITS)
+    rest = set(date) - DIGITS - set("-:.T Z")
+    if rest or len(digits) < len("20261122"):
+        raise UsageError(f"{date!r} is no date", hint="such as 2026-11-22 or 2026-11-22T14:33:21, as --list shows them")
+    return digits
+
+
+def _list(options: argparse.Namespace, place: Workplace, reporter: Reporter) -> ExitCode:
+    """From the store alone: the kit need not be there."""
+    from iotprovision.backups import find
+
+    suffix = (options.serial_number or "").lower()
+    kits = [files for files in place.store.kits() if files.folder.name.lower().endswith(suffix)]
+    part_of = {kind: part for part, kind in PARTS.items()}
+    rows, data = [], []
+    for files in kits:
+        for backup in find(files, *PARTS.values()):
+            part = next(part for kind, part in part_of.items() if backup.kind.startswith(kind))
+            saved_by = backup.saved_by or "not in the list"
+            rows.append((files.folder.name, backup.shown_time, part, saved_by, backup.name))
+            data.append(
+                {
+                    "kit": files.folder.name,
+                    "time": f"{backup.time:%Y-%m-%dT%H:%M:%S.%f}Z",
+                    "part": part,
+                    "saved_by": backup.saved_by or None,
+                    "file": str(files.path(backup.name)),
+                }
+            )
+    reporter.add("backups", data)
+    if not rows:
+        reporter.notice("There are no backups: runs make them before they overwrite anything on a kit")
+    reporter.rows(("Kit", "Saved", "Part", "Saved by", "File"), rows)
+    return ExitCode.OK

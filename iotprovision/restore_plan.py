@@ -1,0 +1,102 @@
+"""The steps that put backups back, in the order of danger: chips, registers, and the application last."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+
+from iotprovision import backups
+from iotprovision.actions.links import DebuggerRestarted
+from iotprovision.actions.provision import CLIENT_AREA_KIND
+from iotprovision.actions.restore import (
+    ApplicationRestored,
+    CredentialsRestored,
+    FlashAreaRestored,
+    RegistersRestored,
+    SlotRestored,
+)
+from iotprovision.actions.restore_modem import ModemCertificatesRestored
+from iotprovision.actions.rootcerts import next_kind
+from iotprovision.actions.secure_element import SLOT_KIND
+from iotprovision.actions.wincupgrade import BridgeFirmware, WifiModuleFirmware
+from iotprovision.backups import Backup
+from iotprovision.chips.winc_flash import ROOT_STORE
+from iotprovision.chips.winc_image import WincImage
+from iotprovision.errors import UsageError
+from iotprovision.firmware.hex_image import HexImage
+from iotprovision.kit_run import KitRun, now
+from iotprovision.steps import Step
+from iotprovision.workplace import Workplace
+
+
+def restore(work: KitRun, place: Workplace, chosen: Mapping[str, Backup], as_they_are: bool) -> None:
+    """Put backups back and prove it.
+
+    :param chosen: by the names that the command line has for the parts
+    :param as_they_are: take also backups that nothing tells about
+    :raises StoreError: a backup is damaged, or of another kit
+    """
+    _check_kit(work, chosen)
+    loads = {part: functools.partial(backups.read, work.files, backup, as_they_are) for part, backup in chosen.items()}
+    for load in loads.values():
+        load()  # a backup that is of no use is found before anything is done
+    names = {part: backup.name for part, backup in chosen.items()}
+    on_chips: list[Step] = []
+    if "credentials" in chosen:
+        on_chips.append(
+            CredentialsRestored(
+                work.target, work.chip, loads["credentials"], names["credentials"], work.files, now, CLIENT_AREA_KIND
+            )
+        )
+    if "root-certificates" in chosen:
+        on_chips.append(
+            FlashAreaRestored(
+                work.target,
+                ROOT_STORE,
+                "Root certificates in the Wi-Fi module",
+                loads["root-certificates"],
+                names["root-certificates"],
+                work.files,
+                now,
+                lambda: next_kind(work.files),
+            )
+        )
+    if "slot-8" in chosen:
+        on_chips.append(SlotRestored(work.target, loads["slot-8"], names["slot-8"], work.files, now, SLOT_KIND))
+    if "modem" in chosen:
+        on_chips.append(
+            ModemCertificatesRestored(work.target, work.chip, loads["modem"], names["modem"], work.files, now)
+        )
+    after: list[Step] = []
+    if "registers" in chosen:
+        registers = RegistersRestored(work.kit, loads["registers"], names["registers"], work.files, now)
+        after += [registers, DebuggerRestarted(work.target, registers)]
+    work.execute(
+        on_chips,
+        after=after,
+        application=_application(work, chosen["application"]) if "application" in chosen else None,
+        through_bridge=_firmware(work, place, loads["wifi-firmware"], names["wifi-firmware"])
+        if "wifi-firmware" in chosen
+        else (),
+    )
+
+
+def _check_kit(work: KitRun, chosen: Mapping[str, Backup]) -> None:
+    if "wifi-firmware" in chosen and "wincupgrade" in work.kit.kit.left_out:
+        raise UsageError(
+            f"This version does not write the firmware of the Wi-Fi module of {work.kit.name}",
+            f"{work.kit.kit.left_out['wincupgrade']}\nNothing was changed.",
+        )
+
+
+def _application(work: KitRun, backup: Backup) -> ApplicationRestored:
+    path = work.files.path(backup.name)
+    return ApplicationRestored(work.target, lambda: HexImage.load(path, work.kit.mcu), backup.name)
+
+
+def _firmware(work: KitRun, place: Workplace, load: Callable[[], bytes], name: str) -> list[Step]:
+    bridge = place.firmware(work.kit, "wincupgrade")
+    firmware = WifiModuleFirmware(
+        work.target, lambda: WincImage(load(), name), work.files, now, thorough=True, newer_will_do=False
+    )
+    return [BridgeFirmware(work.target, bridge.load, bridge.name), firmware]

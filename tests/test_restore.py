@@ -1,0 +1,268 @@
+"""What runs overwrote on a simulated AVR-IoT WA comes back, byte for byte; what is not this kit's is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from firmware_images import image_path
+from running import Outcome, kit_folder, meters, run_tool, snapshot
+from test_root_store import AMAZON_PEM
+
+from iotprovision.errors import ExitCode
+from iotprovision.simulator.host import start_kits
+from iotprovision.simulator.kinds import SimulatedKitName
+
+JOB = ("--simulate", "-c", "aws", "-m", "jitr", "--no-lock")
+VENDORS = image_path("winc1500-19.7.7").read_bytes()[0x4000:0x5000]
+CHIPS = ("flash.bin", "eeprom.bin", "winc.bin", "board-config.bin", "fuses.bin")
+
+
+def restore(home: Path, *arguments: str) -> Outcome:
+    return run_tool(home, "restore", "--simulate", "--json", *arguments)
+
+
+def chips(home: Path) -> dict[str, bytes]:
+    """What the kit keeps without power. The registers' own block only: the rest is the debugger's."""
+    return {name: (kit_folder(home) / name).read_bytes() for name in CHIPS if (kit_folder(home) / name).exists()}
+
+
+def files(home: Path, pattern: str) -> list[Path]:
+    return sorted((home / "simulator" / "certificates").glob(f"*/{pattern}"))
+
+
+def step(outcome: Outcome, title: str) -> Any:
+    (found,) = [each for each in outcome.document["steps"] if title in each["title"]]
+    return found
+
+
+def change(path: Path, address: int, data: bytes) -> None:
+    content = bytearray(path.read_bytes())
+    content[address : address + len(data)] = data
+    path.write_bytes(content)
+
+
+@pytest.fixture(scope="module")
+def overwritten(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
+    """A provisioned kit with the user's own program, roots and settings; then all of that was overwritten."""
+    home = tmp_path_factory.mktemp("overwritten")
+    assert run_tool(home, *JOB).code == 0
+    change(kit_folder(home) / "flash.bin", 0xBF00, b"my own program")
+    change(kit_folder(home) / "winc.bin", 0x4000, VENDORS)
+    (kit_folder(home) / "eeprom.bin").write_bytes(b"settings".ljust(256, b"\xff"))
+    before = chips(home)
+    roots = tmp_path_factory.mktemp("roots")
+    (roots / "amazon.pem").write_bytes(AMAZON_PEM)
+    assert run_tool(home, "rootcerts", "--simulate", "--irc", str(roots)).code == 0
+    assert chips(home)["flash.bin"] == before["flash.bin"]
+    # Another certificate and other links, and the vendor's demo instead of the user's program.
+    outcome = run_tool(home, *JOB, "certs", "provision", "application", "--fdev")
+    assert outcome.code == 0, outcome.err
+    assert run_tool(home, "--simulate", "-c", "google", "provision", "links").code == 0
+    after = chips(home)
+    assert all(after[name] != before[name] for name in CHIPS if name != "fuses.bin")
+    return home, before
+
+
+@pytest.fixture
+def home(overwritten: tuple[Path, dict[str, bytes]], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(overwritten[0], tmp_path / "home"))
+
+
+def test_all_comes_back_and_what_was_there_is_kept(home: Path, overwritten: tuple[Path, dict[str, bytes]]) -> None:
+    before, present = overwritten[1], chips(home)
+    outcome = restore(home)
+    assert outcome.code == 0, outcome.err
+    assert chips(home) == before
+    assert set(outcome.document["restored_from"]) == {"application", "credentials", "root-certificates", "registers"}
+    assert any("locked" in text for text in outcome.document["never_comes_back"])
+    assert "Cannot come back: locked slots of the secure element" in outcome.err
+    kept = [file.read_bytes() for file in files(home, "winc-*.bin")]
+    assert present["winc.bin"][0x5000:0x7000] in kept
+    assert present["winc.bin"][0x4000:0x5000] in kept
+    blocks = [file.read_bytes() for file in files(home, "board-config-*.bin")]
+    assert present["board-config.bin"][0xC00:0xE00] in blocks
+
+    counted = meters(home)
+    again = restore(home)
+    assert again.code == 0, again.err
+    assert chips(home) == before, "a second restore does not undo the first"
+    for counter in ("winc_sector_erases", "winc_page_writes", "register_writes"):
+        assert meters(home)[counter] == counted[counter]
+
+
+def test_a_part_by_its_date(home: Path, overwritten: tuple[Path, dict[str, bytes]]) -> None:
+    """The first links were saved before the kit was provisioned at all."""
+    listed = restore(home, "--list").document["backups"]
+    times = sorted(each["time"] for each in listed if each["part"] == "registers")
+    assert len(times) >= 2
+    (oldest,) = [Path(each["file"]) for each in listed if each["part"] == "registers" and each["time"] == times[0]]
+    winc = chips(home)["winc.bin"]
+    outcome = restore(home, "--only", "registers", "--date", times[0])
+    assert outcome.code == 0, outcome.err
+    assert chips(home)["board-config.bin"][0xC00:0xE00] == oldest.read_bytes()
+    assert chips(home)["winc.bin"] == winc
+    titles = [each["title"] for each in outcome.document["steps"]]
+    assert titles == ["Board registers from their backup", "Debugger restarted"], "the MCU is not touched"
+
+
+def test_dry_run_and_list_change_nothing(home: Path) -> None:
+    before = snapshot(home)
+    dry = restore(home, "--dry-run")
+    assert dry.code == 0, dry.err
+    assert step(dry, "Application from its backup")["done"].startswith("would ")
+    listed = run_tool(home, "restore", "--simulate", "--list")
+    assert listed.code == 0
+    assert "application-" in listed.out
+    assert snapshot(home) == before
+
+
+def test_broken_off_in_the_wifi_module_it_goes_on(home: Path, overwritten: tuple[Path, dict[str, bytes]]) -> None:
+    with start_kits([SimulatedKitName.parse("avr-iot-wa")], home / "simulator") as kits:
+        kits.faults(winc_flip_after_writes=4)
+        outcome = restore(home)
+        assert outcome.code == ExitCode.PROOF, outcome.err
+        kits.faults(winc_flip_after_writes=None)
+    assert chips(home)["winc.bin"] != overwritten[1]["winc.bin"]
+    assert restore(home).code == 0
+    assert chips(home) == overwritten[1]
+
+
+def test_slot_8_of_the_secure_element(tmp_path: Path) -> None:
+    job = ("--simulate", "-c", "azure", "certs", "provision", "--id-scope")
+    slot = [
+        yaml_slot(tmp_path) for scope in ("0ne00AbCd12", "0ne99999999") if run_tool(tmp_path, *job, scope).code == 0
+    ]
+    assert [content[:11] for content in slot] == [b"0ne00AbCd12", b"0ne99999999"]
+    outcome = restore(tmp_path, "--only", "slot-8")
+    assert outcome.code == 0, outcome.err
+    assert yaml_slot(tmp_path) == slot[0]
+
+
+def test_a_kit_with_a_modem_after_it_was_emptied(tmp_path: Path) -> None:
+    kit = "avr-iot-cellular-mini"
+    job = ("--simulate", kit, "-c", "aws", "-m", "mar", "certs", "provision")
+    assert run_tool(tmp_path, *job).code == 0
+
+    def held() -> tuple[Any, Any]:
+        folder = kit_folder(tmp_path, kit)
+        element = yaml.safe_load((folder / "ecc608.yaml").read_text())
+        return yaml.safe_load((folder / "modem.yaml").read_text())["memory"], element["slots"][8]
+
+    before = held()
+    emptied = run_tool(tmp_path, "unprovision", "--simulate", kit, "--yes", "--erase-credentials")
+    assert emptied.code == 0, emptied.err
+    assert held() != before
+    outcome = run_tool(tmp_path, "restore", "--simulate", kit, "--json")
+    assert outcome.code == 0, outcome.err
+    assert held() == before
+    assert set(outcome.document["restored_from"]) >= {"modem", "slot-8"}
+
+
+def yaml_slot(home: Path) -> bytes:
+    return bytes.fromhex(yaml.safe_load((kit_folder(home) / "ecc608.yaml").read_text())["slots"][8])
+
+
+def test_earlier_firmware_of_the_wifi_module(tmp_path: Path) -> None:
+    assert run_tool(tmp_path, "--simulate", "application").code == 0
+    old = bytearray(image_path("winc1500-19.7.6").read_bytes())
+    old[0x5000:0x7000] = bytes(range(256)) * 32
+    (kit_folder(tmp_path) / "winc.bin").write_bytes(old)
+    assert run_tool(tmp_path, "--simulate", "wincupgrade").code == 0
+    assert chips(tmp_path)["winc.bin"] != old
+    nothing = restore(tmp_path)
+    assert nothing.code == ExitCode.STORE, "firmware comes back only when it is named"
+    outcome = restore(tmp_path, "--only", "wifi-firmware")
+    assert outcome.code == 0, outcome.err
+    flash = chips(tmp_path)["winc.bin"]
+    # Root certificates are not firmware: they are those of the newer one now, and have a part of their own.
+    assert flash[:0x4000] + flash[0x5000:] == old[:0x4000] + old[0x5000:]
+
+
+# --- backups of no use: nothing on the kit is changed
+
+
+def damage(home: Path) -> str:
+    file = files(home, "winc-05000-*.bin")[-1]
+    change(file, 100, b"\x00\x01")
+    return "is damaged"
+
+
+def of_another_kit(home: Path) -> str:
+    (listed,) = files(home, "backups.json")
+    listed.write_text(listed.read_text().replace(listed.parent.name, "MCHP3261000000000000"))
+    return "is of another kit"
+
+
+def copied_there(home: Path) -> str:
+    (listed,) = files(home, "backups.json")
+    content = json.loads(listed.read_text())
+    listed.write_text(json.dumps({name: entry for name, entry in content.items() if "05000" not in name}))
+    return "Nothing tells whose backup"
+
+
+def another_secure_element(home: Path) -> str:
+    """As when the kit's debugger was changed: the key is another one, so that the certificate is of no use."""
+    other = home / "other"
+    assert run_tool(other, "--simulate", "avr-iot-wg", "none").code == 0
+    element = yaml.safe_load((kit_folder(home) / "ecc608.yaml").read_text())
+    keys = yaml.safe_load((kit_folder(other, "avr-iot-wg") / "ecc608.yaml").read_text())
+    element["private_keys"][0] = keys["private_keys"][0]
+    (kit_folder(home) / "ecc608.yaml").write_text(yaml.safe_dump(element))
+    return "or of another secure element"
+
+
+@pytest.mark.parametrize("spoil", [damage, of_another_kit, copied_there, another_secure_element])
+def test_backups_of_no_use(spoil, home: Path) -> None:
+    words = spoil(home)
+    before = chips(home)
+    outcome = restore(home, "--only", "credentials")
+    assert outcome.code == ExitCode.STORE, outcome.err
+    assert words in outcome.err
+    assert chips(home) == before, "also the application is back"
+    if spoil is copied_there:
+        assert restore(home, "--only", "credentials", "--force").code == 0
+
+
+def test_registers_of_another_kit(home: Path) -> None:
+    """Even where the list knows nothing, the registers say whose they are."""
+    (listed,) = files(home, "backups.json")
+    listed.unlink()
+    for file in files(home, "board-config-*.bin"):
+        serial_number = listed.parent.name.encode()
+        content = file.read_bytes()
+        assert serial_number in content
+        file.write_bytes(content.replace(serial_number, b"MCHP" + b"0" * (len(serial_number) - 4)))
+    before = chips(home)
+    outcome = restore(home, "--only", "registers", "-f")
+    assert outcome.code == ExitCode.USAGE
+    assert "of another kit" in outcome.err
+    assert chips(home)["board-config.bin"] == before["board-config.bin"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--date", "yesterday"), ExitCode.USAGE, "is no date"),
+        (("--date", "2026"), ExitCode.USAGE, "is no date"),
+        (("--only", "slot-8"), ExitCode.STORE, "There is no backup of slot 8"),
+        (("--date", "2001-01-01"), ExitCode.STORE, "There are backups of:"),
+    ],
+)
+def test_what_there_is_not(arguments: tuple[str, ...], code: ExitCode, words: str, home: Path) -> None:
+    before = chips(home)
+    outcome = restore(home, *arguments)
+    assert outcome.code == code
+    assert words in outcome.err
+    assert chips(home) == before
+
+
+def test_a_kit_that_nothing_was_saved_of(tmp_path: Path) -> None:
+    outcome = restore(tmp_path)
+    assert outcome.code == ExitCode.STORE
+    assert "There is no backup of anything" in outcome.err
+    assert restore(tmp_path, "--list").document["backups"] == []
