@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "iotprovision/__init__.py").read_text()).group(1)
 
 SIMULATOR = ["ministack==1.5.33", "paho-mqtt>=2,<3"]
-EMULATOR = SIMULATOR + ["yasimavr==0.1.6", "unicorn>=2.1"]
+EMULATOR = SIMULATOR + ["yasimavr==0.1.6", "unicorn>=2.1", "tlslite-ng>=0.8.2,<0.9"]
 
 
 class BuildWithFirmwareIndex(build_py):

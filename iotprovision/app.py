@@ -101,7 +101,9 @@ class Run:
                 self._target(kit)
             return
         work = self._kit_work(kit, network) if kit else None
-        plan = Plan(method, self._actions, account, work, self._power_up if self._place.is_simulated else None)
+        plan = Plan(
+            method, self._actions, account, work, self._power_up if self._place.is_simulated else None, self._place.join
+        )
         self._execute(plan, account, work)
         if work and "provision" in self._actions and (outlook := method.outlook(account, work)):
             self._reporter.notice(outlook)
@@ -254,7 +256,8 @@ class Run:
     # --- the steps
 
     def _power_up(self) -> Mapping[str, Any]:
-        report = self._place.power_up()
+        demo = self._options.application_firmware is None
+        report = self._place.power_up(demo, told=self._options.wifi_ssid is not None)
         self._reporter.add("first_connection", report)
         return report
 

@@ -12,7 +12,7 @@ import sys
 from iotprovision.commands import command_parser
 from iotprovision.environment import SETTING_PREFIX, Environment
 from iotprovision.errors import ExitCode, ProvisioningError, UsageError
-from iotprovision.options import ACTIONS, COMMANDS, NEWER_ACTIONS, SIMULATED_KITS, build_parser
+from iotprovision.options import ACTIONS, COMMANDS, KITS_WITH_RADIO, NEWER_ACTIONS, SIMULATED_KITS, build_parser
 
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def parse(arguments: Sequence[str], environment: Environment) -> argparse.Namesp
         return options
     options = parser.parse_args(arguments)
     options.command = None
-    _settle_simulated_kit(options)
+    _settle_simulated_kit(options, parser)
     _settle_actions(options)
     _settle_wifi(options, parser)
     _settle_archive(options, parser)
@@ -74,11 +74,19 @@ def _refuse_others(options: argparse.Namespace) -> None:
     raise UsageError(f"{options.command} takes no word {words[0]!r}", hint=f"iotprovision {options.command} --help")
 
 
-def _settle_simulated_kit(options: argparse.Namespace) -> None:
+def _settle_simulated_kit(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     # ``--simulate certs`` reads as a kit called "certs": argparse cannot know better.
     if options.simulate in (*ACTIONS, *NEWER_ACTIONS):
         options.actions.insert(0, options.simulate)
         options.simulate = SIMULATED_KITS[0]
+    if not (options.simulate or "").lower().startswith(KITS_WITH_RADIO):
+        if options.simulated_access_point != parser.get_default("simulated_access_point"):
+            raise UsageError(
+                "A simulated access point was given, and no emulated kit that could join it.",
+                f"Programs use a radio on {' and '.join(KITS_WITH_RADIO)} only.",
+                "iotprovision --simulate avr-iot-wa@emulated",
+            )
+        options.simulated_access_point = None
 
 
 def _settle_actions(options: argparse.Namespace) -> None:

@@ -42,6 +42,9 @@ SIMULATED_KITS = (
     "sam-iot-wg@emulated",
 )
 
+# Emulated kits whose programs can join a simulated network; the others have none, or no program that would.
+KITS_WITH_RADIO = ("avr-iot-wa@emulated", "avr-iot-wg@emulated")
+
 FALLBACK_WIDTH = 100
 
 EPILOG = f"""\
@@ -209,6 +212,12 @@ def _add_own_options(group: argparse._ArgumentGroup) -> None:
         const=SIMULATED_KITS[0],
         metavar="KIT",
         help=f"work on a simulated kit and a local cloud: {', '.join(SIMULATED_KITS)} (default: {SIMULATED_KITS[0]})",
+    )
+    group.add_argument(
+        "--simulate-ap",
+        dest="simulated_access_point",
+        metavar="SSID:PASSPHRASE",
+        help="the Wi-Fi network that an emulated kit can join; SSID: is an open one (default: 'lab:correct horse')",
     )
     group.add_argument(
         "--kit",

@@ -195,19 +195,33 @@ class Workplace:
 
         return self._bench.factory_roots() if self._bench else VENDOR_ROOTS
 
-    def power_up(self) -> Mapping[str, Any]:
-        """Let the simulated board do its first power-up."""
+    def join(self) -> str | None:
+        """Let the simulated board join the network that it was just told.
+
+        :returns: why it did not, empty when it did; None where that cannot be watched
+        """
+        return self._bench.join() if self._bench else None
+
+    def power_up(self, demo: bool, told: bool) -> Mapping[str, Any]:
+        """Let the simulated board do its first power-up.
+
+        :param demo: the vendor's AWS demo is on the board
+        :param told: it was just told a Wi-Fi network
+        """
         assert self._bench is not None, "only a simulated board can be watched"
-        return self._bench.power_up()
+        return self._bench.power_up(demo, told)
 
     def _simulated_bench(self, needs_account: bool) -> SimulatedBench:
+        from iotprovision.simulator.access_point import AccessPoint
         from iotprovision.simulator.bench import SimulatedBench
 
         options = self._options
         sandbox = getattr(options, "provision_method", None) == "sandbox"
         folder = self._environment.store_folder / SIMULATOR_FOLDER
         profile = getattr(options, "aws_profile", "default")
-        return SimulatedBench(folder, options.simulate, profile, sandbox, needs_account)
+        given = getattr(options, "simulated_access_point", None)
+        access_point = None if given is None else AccessPoint.parse(given)
+        return SimulatedBench(folder, options.simulate, profile, sandbox, needs_account, access_point)
 
 
 def name_of(image: Image) -> str:

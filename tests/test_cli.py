@@ -135,6 +135,9 @@ def test_unknown_and_abbreviated_options_are_refused(
         (["-m", "jitr", "none", "certs"], "none"),
         (["-m", "jitr", "-psk", "12345678"], "-ssid"),
         (["-m", "jitr", "-ssid", "home", "certs"], "application"),
+        (["-m", "jitr", "--simulate", "--simulate-ap", "lab:correct horse"], "emulated"),
+        (["-m", "jitr", "--simulate", "avr-iot-wa@emulated", "--simulate-ap", "lab"], "SSID:PASSPHRASE"),
+        (["-m", "jitr", "--simulate", "avr-iot-wa@emulated", "--simulate-ap", "lab:horse"], "passphrase"),
     ],
 )
 def test_what_makes_no_sense_is_refused(arguments: list[str], word: str, environment: Environment) -> None:

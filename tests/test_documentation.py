@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shlex
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from certificate_chain import Signer
@@ -106,7 +108,13 @@ def test_the_pages_have_commands() -> None:
     assert len(ALL) > 10
 
 
-@pytest.mark.parametrize("command", ALL)
+def marked(command: str) -> Any:
+    """Commands that run the vendor's firmware in an emulator are among the emulated tests."""
+    emulated = pytest.mark.skipif(importlib.util.find_spec("yasimavr") is None, reason="yasimavr is not installed")
+    return pytest.param(command, marks=[pytest.mark.emulated, emulated] if "@emulated" in command else [])
+
+
+@pytest.mark.parametrize("command", [marked(command) for command in ALL])
 def test_command_line_of_a_page(command: str, place: Place) -> None:
     done = place.run(command)
     assert done.returncode == 0, done.stdout + done.stderr

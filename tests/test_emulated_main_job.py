@@ -28,6 +28,12 @@ def test_main_job_on_the_vendors_firmware(tmp_path: Path) -> None:
     connection = first.document["first_connection"]
     accepted = [attempt["accepted"] for attempt in connection["attempts"]]
     assert (accepted[0], accepted[-1]) == (False, True)
+    assert (connection["network"], connection["failure"]) == ("lab", "")
+    assert connection["first_topic"] == f"{connection['client_id']}/sensors"
+    assert connection["shadow"] in ({"toggle": 0}, {"toggle": 1})
+    (step,) = (step for step in first.document["steps"] if step["title"] == "First connection")
+    for said in ("'lab'", connection["client_id"], connection["first_topic"], "toggle"):
+        assert said in step["done"]
 
     serial_number = yaml.safe_load((kit_folder(tmp_path, KIT) / "ecc608.yaml").read_text())["serial_number"]
     with kits_on_the_bus(tmp_path / "simulator", KIT) as kits, open_port(kits.kits[0].uart, BAUD_RATE) as line:
@@ -42,3 +48,15 @@ def test_main_job_on_the_vendors_firmware(tmp_path: Path) -> None:
     second = run_command(tmp_path, *JOB, "--verify")
     assert second.code == 0, second.err
     assert second.document["account"]["writes"] == []
+    again = second.document["first_connection"]
+    assert [attempt["accepted"] for attempt in again["attempts"]] == [True]
+    assert again["shadow"] == {"toggle": 1 - connection["shadow"]["toggle"]}, "the state that was asked for this time"
+
+
+def test_another_passphrase_than_that_of_the_access_point(tmp_path: Path) -> None:
+    outcome = run_command(tmp_path, *JOB, "--simulate-ap", "lab:battery staple")
+    assert outcome.code == 7
+    assert "has another passphrase" in outcome.err
+    assert "--simulate-ap" in outcome.err
+    for secret in ("correct horse", "battery staple"):
+        assert secret not in outcome.err + outcome.out

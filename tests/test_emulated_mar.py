@@ -14,12 +14,17 @@ pytestmark = [
 ]
 
 MAR = ("--simulate", "avr-iot-wg@emulated", "-c", "aws", "-m", "mar", "--json")
+WIFI = ("-ssid", "lab", "-psk", "correct horse")
 
 
 def test_mar_on_the_vendors_firmware(tmp_path: Path) -> None:
-    first = run_command(tmp_path, *MAR)
+    first = run_command(tmp_path, *MAR, *WIFI)
     assert first.code == 0, first.err
-    assert [attempt["accepted"] for attempt in first.document["first_connection"]["attempts"]] == [True]
+    connection = first.document["first_connection"]
+    assert [attempt["accepted"] for attempt in connection["attempts"]] == [True]
+    assert connection["first_topic"] == f"{connection['client_id']}/sensors"
     second = run_command(tmp_path, *MAR, "--verify")
     assert second.code == 0, second.err
     assert second.document["account"]["writes"] == []
+    again = second.document["first_connection"]
+    assert (again["network"], again["first_topic"]) == ("lab", connection["first_topic"]), "joined what it had saved"

@@ -20,14 +20,18 @@ pytestmark = [
 ]
 
 JOB = ("--json", "--verify")
+WIFI = ("-ssid", "lab", "-psk", "correct horse")
 
 
 @pytest.mark.parametrize("kit", ["avr-iot-wa@emulated", "avr-iot-wg@emulated"])
 def test_sandbox_on_the_vendors_firmware(kit: str, tmp_path: Path) -> None:
-    first = run_command(tmp_path, "--simulate", kit, *JOB)
+    first = run_command(tmp_path, "--simulate", kit, *JOB, *WIFI)
     assert first.code == 0, first.err
     connection = first.document["first_connection"]
     assert [attempt["accepted"] for attempt in connection["attempts"]] == [True]
+    assert connection["endpoint"] == "a1gqt8sttiign3.iot.us-east-2.amazonaws.com"
+    assert connection["first_topic"] == f"{connection['client_id']}/sensors"
+    assert connection["shadow"] in ({"toggle": 0}, {"toggle": 1})
     element = yaml.safe_load((kit_folder(tmp_path, kit) / "ecc608.yaml").read_text())
     assert [slot for slot in range(8, 16) if slot_locked(element, slot)] == [10, 11, 12]
 

@@ -357,3 +357,35 @@ def test_a_silent_module_answers_zeros():
 def test_flash_of_another_size_is_refused():
     with pytest.raises(ValueError, match="1048576"):
         Winc1510(b"\xff" * 4096)
+
+
+# --- what a TLS client asks of the secure element ----------------------------------------------------------------
+
+
+def test_an_ephemeral_key_and_the_secret_shared_with_a_peer():
+    chip, peer = Ecc608(), ec.generate_private_key(ec.SECP256R1())
+    numbers = peer.public_key().public_numbers()
+    point = numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big")
+    ours = chip.command(0x40, 0x04, 0xFFFF)
+    secret = chip.command(0x43, 0x0D, 0x0000, point)
+    public = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + ours)
+    assert secret == peer.exchange(ec.ECDH(), public)
+    assert ours != chip.public_key(0)
+    chip.sleep()
+    assert chip.command(0x43, 0x0D, 0x0000, point) == b"\x0f", "the key was in RAM"
+    chip.command(0x40, 0x04, 0xFFFF)
+    assert chip.command(0x43, 0x0D, 0x0000, b"\x01" * 64) == b"\x0f", "no point of the curve"
+
+
+def test_a_signature_is_checked_with_a_key_from_outside():
+    chip, peer = Ecc608(), ec.generate_private_key(ec.SECP256R1())
+    digest = hashlib.sha256(b"what is signed").digest()
+    r, s = utils.decode_dss_signature(peer.sign(digest, ec.ECDSA(utils.Prehashed(SHA256()))))
+    numbers = peer.public_key().public_numbers()
+    data = b"".join(number.to_bytes(32, "big") for number in (r, s, numbers.x, numbers.y))
+    assert chip.command(0x45, 0x02, 0x0004, data) == b"\x0f", "nothing to check"
+    chip.command(0x16, 0x43, 0, digest)
+    assert chip.command(0x45, 0x22, 0x0004, data) == b"\x00"
+    assert chip.command(0x45, 0x22, 0x0004, data[32:64] + data[:32] + data[64:]) == b"\x01"
+    chip.command(0x16, 0x43, 0, bytes(32))
+    assert chip.command(0x45, 0x22, 0x0004, data) == b"\x01"

@@ -53,6 +53,11 @@ class KitDescription:
         """Whether it connects over Wi-Fi; otherwise over a cellular network."""
         return self.modem == WINC1510
 
+    @property
+    def has_console(self) -> bool:
+        """Whether a demo application of this kit takes commands."""
+        return self.console != "none"
+
     def image(self, job: str) -> Image:
         """The firmware image that does a job on this kit.
 

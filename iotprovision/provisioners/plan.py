@@ -23,6 +23,7 @@ from iotprovision.steps import Proof, Record, Step
 NEEDS_MCU = frozenset({WIFI_MODULE_UPGRADE, "provision", "application"})
 
 PowerUp = Callable[[], Mapping[str, Any]]
+Join = Callable[[], str | None]
 
 
 class Plan:
@@ -31,6 +32,7 @@ class Plan:
     :param actions: those that were asked for
     :param work: None for a run that needs no kit
     :param power_up: lets the board connect, where that can be watched
+    :param join: lets the board join its Wi-Fi network; see :class:`iotprovision.actions.application.WifiSet`
     """
 
     def __init__(
@@ -40,12 +42,14 @@ class Plan:
         account: AccountWork,
         work: KitWork | None,
         power_up: PowerUp | None,
+        join: Join,
     ) -> None:
         self._method = method
         self._actions = actions
         self._account = account
         self._work = work
         self._power_up = power_up if method.FACTS.connects_to_simulator else None
+        self._join = join
         self.kept: ApplicationKept | None = None
         """The application that the kit held; known while the steps run, where they need the MCU."""
         self._identity = method.identity(account, work) if work else None
@@ -105,9 +109,10 @@ class Plan:
             steps.append(ApplicationPutBack(work.target, self.kept))
         if work.network:
             # Last of what is done to the kit: the demo keeps the network in RAM until it has connected.
-            steps.append(WifiSet(work.target, work.network))
+            steps.append(WifiSet(work.target, work.network, self._join))
         if self._power_up and {"provision", "application"} <= set(self._actions):
-            steps.append(FirstConnection(self._power_up))
+            console = work.target.console if work.kit.kit.has_console else None
+            steps.append(FirstConnection(self._power_up, console))
         return steps
 
     def _proofs(self, work: KitWork, identity: Identity) -> list[Step]:

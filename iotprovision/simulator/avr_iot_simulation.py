@@ -7,10 +7,14 @@ from typing import Any
 from yasimavr.device_library import load_device
 from yasimavr.lib import core
 from yasimavr.utils.spi import SPISimpleClient
+from yasimavr.utils.twi import TWISimpleClient
 
 from iotprovision.simulator.avr_simulation import AvrSimulation
 from iotprovision.simulator.board import Board
+from iotprovision.simulator.mcp9808 import I2C_ADDRESS as TEMPERATURE_SENSOR_ADDRESS
+from iotprovision.simulator.mcp9808 import Mcp9808
 from iotprovision.simulator.winc1510_bus import Winc1510Bus
+from iotprovision.simulator.winc1510_firmware import WincFirmware
 
 _USART_ROUTES = 0x05E2
 _USART2_NOT_ROUTED = 3 << 4
@@ -27,6 +31,24 @@ _WINC_MOSI, _WINC_MISO, _WINC_CLOCK, _WINC_SELECT, _WINC_RESET, _WINC_INTERRUPT 
 )
 _BUTTONS = ("PF5", "PF6")
 _LIGHT_SENSOR = "PD5"
+
+
+class _TemperatureSensorOnTwi(TWISimpleClient):  # type: ignore[misc]
+    """The MCP9808 on the TWI pins. Without it the demo waits for ever for somebody to acknowledge its address."""
+
+    def __init__(self) -> None:
+        super().__init__(TEMPERATURE_SENSOR_ADDRESS)
+        self._sensor = Mcp9808()
+
+    def transfer_start(self, rw: int) -> None:
+        self._sensor.start()
+
+    def write_handler(self, data: int) -> bool:
+        self._sensor.write(data)
+        return True
+
+    def read_handler(self) -> int:
+        return self._sensor.read()
 
 
 class _WifiModuleOnSpi(SPISimpleClient):  # type: ignore[misc]
@@ -76,12 +98,25 @@ class AvrIotSimulation(AvrSimulation):
         reset = self._device.find_pin(_WINC_RESET)
         reset.set_external_state("U")
         self._hook(reset.signal(), self._reset_pin_changed)
-        self._device.find_pin(_WINC_INTERRUPT).set_external_state("H")
+        interrupt = self._device.find_pin(_WINC_INTERRUPT)
+        self._wifi_firmware = WincFirmware(
+            board.wifi_module,
+            lambda level: interrupt.set_external_state("H" if level else "L"),
+            lambda: board.surroundings,
+            board.connections,
+        )
+        self._connect_to_twi(_TemperatureSensorOnTwi())
         for button in _BUTTONS:
             self._device.find_pin(button).set_external_state("U")
         self._device.find_pin(_LIGHT_SENSOR).set_external_state("A", 0.25)
-        self._kept += [spi, reset]
+        self._kept += [spi, reset, interrupt]
+
+    def run(self, seconds: float) -> bytes:
+        sent = super().run(seconds)
+        self._wifi_firmware.tick(self.now)
+        return sent
 
     def _reset_pin_changed(self, event: Any, _tag: Any) -> None:
         if event.sigid == core.Wire.SignalId.DigitalChange and not event.data.as_uint():
             self._wifi_module.reset()
+            self._wifi_firmware.reset()

@@ -197,10 +197,13 @@ class AvrSimulation(ABC):
         secure_element = Ecc608Bus(board.secure_element)
         # On silicon its watchdog puts the chip to sleep within 1.3 s, which is shorter than programming takes.
         secure_element.sleep()
-        twi = _SecureElementOnTwi(secure_element)
+        self._connect_to_twi(_SecureElementOnTwi(secure_element))
+
+    def _connect_to_twi(self, chip: TWISimpleClient) -> None:
+        """The secure element, or another chip beside it."""
         data, clock = self.secure_element_pins
-        twi.sda_wire.attach(self._device.find_pin(data))
-        twi.scl_wire.attach(self._device.find_pin(clock))
-        twi.init(self._loop.cycle_manager())
-        twi.set_enabled(True)
-        self._kept.append(twi)
+        chip.sda_wire.attach(self._device.find_pin(data))
+        chip.scl_wire.attach(self._device.find_pin(clock))
+        chip.init(self._loop.cycle_manager())
+        chip.set_enabled(True)
+        self._kept.append(chip)

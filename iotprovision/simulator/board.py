@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from iotprovision.simulator.connection_record import ConnectionRecord
 from iotprovision.simulator.faults import Faults
 from iotprovision.simulator.meters import Meters
 
 if TYPE_CHECKING:
+    from iotprovision.simulator.access_point import Surroundings
     from iotprovision.simulator.ecc608 import Ecc608
     from iotprovision.simulator.sequans import Sequans
     from iotprovision.simulator.winc1510 import Winc1510
@@ -30,6 +32,8 @@ class Board:
     :param lock_bits: of the MCU, the first byte in the low bits; 0xC5 is unlocked on an ATmega4808
     :param serial_number: of the debugger, 20 characters
     :param secure_element_address: on the I2C bus, 7 bits
+    :param surroundings: what the radio of the Wi-Fi module reaches, where an emulated MCU uses it
+    :param connections: what the Wi-Fi module saw when it did
     """
 
     kit_name: str
@@ -44,6 +48,8 @@ class Board:
     modem: Sequans | None = None
     serial_number: str = ""
     secure_element_address: int = 0x58
+    surroundings: Surroundings | None = None
+    connections: ConnectionRecord = field(default_factory=ConnectionRecord)
     meters: Meters = field(default_factory=Meters)
     faults: Faults = field(default_factory=Faults)
 

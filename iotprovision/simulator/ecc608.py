@@ -11,10 +11,11 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from iotprovision.chips.ecc608 import OTP_SIZE, SLOTS, slot_size
+from iotprovision.chips.ecc608 import OTP_SIZE, SLOTS, coordinates, slot_size
 from iotprovision.simulator.faults import Faults
 from iotprovision.simulator.meters import Meters
 
@@ -31,9 +32,12 @@ WHOLE_BLOCK = 0x80
 
 # Opcodes.
 NONCE, RANDOM, READ, WRITE, LOCK, INFO, GENKEY, SIGN, SELFTEST = 0x16, 0x1B, 0x02, 0x12, 0x17, 0x30, 0x40, 0x41, 0x77
+ECDH, VERIFY = 0x43, 0x45
 
 # Status answers of one byte.
-SUCCESS, PARSE_ERROR, EXECUTION_ERROR = b"\x00", b"\x03", b"\x0f"
+SUCCESS, MISCOMPARE, PARSE_ERROR, EXECUTION_ERROR = b"\x00", b"\x01", b"\x03", b"\x0f"
+
+TEMPORARY_KEY = 0xFFFF  # in the place of a slot: a private key in RAM
 
 # Offsets in the configuration zone.
 SLOT_CONFIG, LOCK_VALUE, LOCK_CONFIG, SLOT_LOCKED, KEY_CONFIG = 20, 86, 87, 88, 96
@@ -46,6 +50,7 @@ _PRIVATE_SLOT_CONFIG, _DATA_SLOT_CONFIG = 0x2083, 0x0F0F
 _PRIVATE_KEY_CONFIG, _DATA_KEY_CONFIG = 0x0033, 0x003C
 _SECRET, _WRITE_ALWAYS_MASK, _GENERATE_ALLOWED = 1 << 7, 0xF << 12, 1 << 13
 _HOLDS_PRIVATE_KEY, _LOCKABLE = 1 << 0, 1 << 5
+_P256 = 4  # key type
 
 
 class _RefusedError(Exception):
@@ -54,6 +59,13 @@ class _RefusedError(Exception):
     def __init__(self, status: bytes) -> None:
         super().__init__(status.hex())
         self.status = status
+
+
+def _point(x_and_y: bytes) -> ec.EllipticCurvePublicKey:
+    try:
+        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + x_and_y)
+    except ValueError:
+        raise _RefusedError(EXECUTION_ERROR) from None  # no point of the curve
 
 
 def default_config(serial_number: bytes) -> bytearray:
@@ -101,6 +113,7 @@ class Ecc608:
         self._random = random
         self._temporary_key: bytes | None = None
         self._message_digest: bytes | None = None
+        self._ephemeral_key: ec.EllipticCurvePrivateKey | None = None
 
     @property
     def serial_number(self) -> bytes:
@@ -112,8 +125,7 @@ class Ecc608:
 
         :raises KeyError: the slot holds no private key
         """
-        numbers = self.private_keys[slot].public_key().public_numbers()
-        return numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big")
+        return coordinates(self.private_keys[slot].public_key())
 
     def is_locked(self, slot: int) -> bool:
         """Whether the slot was locked for ever."""
@@ -121,7 +133,7 @@ class Ecc608:
 
     def sleep(self) -> None:
         """Lose what is held in RAM, as the chip does when it goes to sleep."""
-        self._temporary_key = self._message_digest = None
+        self._temporary_key = self._message_digest = self._ephemeral_key = None
 
     def command(self, opcode: int, parameter1: int = 0, parameter2: int = 0, data: bytes = b"") -> bytes:
         """One command: the payload of the answer, which is a single status byte where there is no data.
@@ -137,6 +149,8 @@ class Ecc608:
             NONCE: self._nonce,
             GENKEY: self._generate_key,
             SIGN: self._sign,
+            ECDH: self._shared_secret,
+            VERIFY: self._verify,
             SELFTEST: self._self_test,
         }
         handler = handlers.get(opcode)
@@ -234,6 +248,10 @@ class Ecc608:
         return number
 
     def _generate_key(self, mode: int, slot: int, _data: bytes) -> bytes:
+        if slot == TEMPORARY_KEY and mode & 0x04:
+            self._ephemeral_key = ec.generate_private_key(ec.SECP256R1())
+            self._temporary_key = None
+            return coordinates(self._ephemeral_key.public_key())
         if slot > 15:
             return PARSE_ERROR
         self._check_usable(slot)
@@ -255,6 +273,29 @@ class Ecc608:
         algorithm = ec.ECDSA(utils.Prehashed(SHA256()), deterministic_signing=True)
         r, s = utils.decode_dss_signature(self.private_keys[slot].sign(digest[:32], algorithm))
         return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+    def _shared_secret(self, mode: int, slot: int, data: bytes) -> bytes:
+        """ECDH with the point in ``data``; the secret goes out in clear, into RAM or a slot it cannot go here."""
+        key = self._ephemeral_key if mode & 0x01 else self.private_keys.get(slot)
+        if mode & 0x02 or mode & 0x0C not in (0x00, 0x0C) or len(data) != 64:
+            return PARSE_ERROR
+        if key is None:
+            return EXECUTION_ERROR
+        return key.exchange(ec.ECDH(), _point(data))
+
+    def _verify(self, mode: int, curve: int, data: bytes) -> bytes:
+        """A signature of the digest that Nonce left, with the public key behind it; no stored keys."""
+        digest = self._message_digest if mode & 0x20 else self._temporary_key
+        if mode & 0x07 != 0x02 or curve != _P256 or len(data) != 128:
+            return PARSE_ERROR
+        if digest is None:
+            return EXECUTION_ERROR
+        signature = utils.encode_dss_signature(*(int.from_bytes(part, "big") for part in (data[:32], data[32:64])))
+        try:
+            _point(data[64:]).verify(signature, digest[:32], ec.ECDSA(utils.Prehashed(SHA256())))
+        except InvalidSignature:
+            return MISCOMPARE
+        return SUCCESS
 
     # --- the rest ------------------------------------------------------------------------------------------------
 

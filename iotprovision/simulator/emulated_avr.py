@@ -13,6 +13,8 @@ from iotprovision.simulator.emulated_mcu import EmulatedMcu
 class EmulatedAvr(EmulatedMcu):
     """The AVR of an AVR-IoT board. See :class:`iotprovision.simulator.board.Microcontroller`."""
 
+    has_radio = True
+
     def __init__(self, board: Board, transmit: Callable[[bytes], None]) -> None:
         super().__init__(board, transmit, AvrIotSimulation)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from iotprovision.simulator.board import Board
+from iotprovision.simulator.connection_record import ConnectionRecord
 
 logger = logging.getLogger(__name__)
 
@@ -15,6 +17,22 @@ logger = logging.getLogger(__name__)
 SLICE = 0.002
 # A slice takes a few milliseconds; a stop that takes longer than this is a bug, not a slow machine.
 STOP_TIMEOUT = 30.0
+
+
+@dataclass
+class _Watch:
+    """Somebody waits for something to happen in simulated time."""
+
+    happened: Callable[[], bool]
+    longest: float
+    until: float | None = None
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def look(self, now: float) -> None:
+        """Simulated time is ``now``: end the wait when it happened, or will not any more."""
+        self.until = now + self.longest if self.until is None else self.until
+        if self.happened() or now >= self.until:
+            self.over.set()
 
 
 class SimulationEndedError(Exception):
@@ -57,6 +75,8 @@ class EmulatedMcu:
     # The provisioning firmware answers within 0.4 s, the demo within 2 s while it starts its Wi-Fi module anew; quiet
     # for longer than this, it waits for the host.
     quiet_time = 3.0
+    # Whether programs on it use the radio of the Wi-Fi module.
+    has_radio = False
 
     def __init__(
         self, board: Board, transmit: Callable[[bytes], None], simulate: Callable[[Board], Simulation]
@@ -70,6 +90,7 @@ class EmulatedMcu:
         self._thread: threading.Thread | None = None
         self._control = threading.Lock()
         self._simulation: Simulation | None = None
+        self._watch: _Watch | None = None
         board.secure_element.meters = board.wifi_module.meters = board.meters
         board.secure_element.faults = board.wifi_module.faults = board.faults
         if board.modem:
@@ -95,6 +116,7 @@ class EmulatedMcu:
                 return
             self._stopping = False
             self._received.clear()
+            self._board.connections = ConnectionRecord()
             self._thread = threading.Thread(target=self._run, name="emulated-mcu", daemon=True)
             self._thread.start()
 
@@ -114,6 +136,22 @@ class EmulatedMcu:
                 self._received += data
                 self._changed.notify_all()
 
+    def wait_until(self, happened: Callable[[], bool], longest: float) -> bool:
+        """Let simulated time pass until something has happened, whether or not the firmware only waits for the host.
+
+        :param happened: asked every few simulated milliseconds
+        :param longest: simulated seconds to wait
+        :returns: whether it happened; False too when nothing runs any more
+        """
+        watch = _Watch(happened, longest)
+        with self._changed:
+            if self._thread is None or not self._thread.is_alive() or self._stopping:
+                return happened()
+            self._watch = watch
+            self._changed.notify_all()
+        watch.over.wait()
+        return happened()
+
     def _halt(self) -> None:
         thread = self._thread
         if thread is None:
@@ -131,7 +169,7 @@ class EmulatedMcu:
         """What the host sent since the last call; None when the MCU is to stop."""
         with self._changed:
             if wait:
-                self._changed.wait_for(lambda: bool(self._received) or self._stopping)
+                self._changed.wait_for(lambda: bool(self._received or self._watch) or self._stopping)
             if self._stopping:
                 return None
             data = bytes(self._received)
@@ -146,6 +184,7 @@ class EmulatedMcu:
             quiet_at = self.start_time
             early = b""
             while (data := self._next_input(wait=simulation.now > quiet_at)) is not None:
+                self._look(simulation.now)
                 early += data
                 # No host is quick enough to be earlier than the set-up of the UART, which takes milliseconds of
                 # simulated time; making the simulation takes longer than that.
@@ -160,3 +199,15 @@ class EmulatedMcu:
             logger.debug("the emulated MCU ended: %s", error)
         finally:
             self._simulation = None
+            with self._changed:
+                self._stopping = True
+                if self._watch:
+                    self._watch.over.set()
+                    self._watch = None
+
+    def _look(self, now: float) -> None:
+        with self._changed:
+            if self._watch:
+                self._watch.look(now)
+                if self._watch.over.is_set():
+                    self._watch = None

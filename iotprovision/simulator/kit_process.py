@@ -39,6 +39,31 @@ def _power_up(kit: SimulatedKit, request: dict[str, Any]) -> Any:
     return first_power_up(kit.board, CloudAddress(**request["cloud"]))
 
 
+def _surround(kit: SimulatedKit, request: dict[str, Any]) -> None:
+    from iotprovision.simulator.access_point import AccessPoint, Surroundings
+    from iotprovision.simulator.power_up import CloudAddress
+
+    kit.board.surroundings = Surroundings(AccessPoint(**request["access_point"]), CloudAddress(**request["cloud"]))
+
+
+def _demo_joins(kit: SimulatedKit, _request: dict[str, Any]) -> str | None:
+    from iotprovision.simulator.demo_connection import demo_joins
+
+    return demo_joins(kit.board, kit.microcontroller)
+
+
+def _demo_connects(kit: SimulatedKit, request: dict[str, Any]) -> Any:
+    from iotprovision.simulator.demo_connection import demo_connects
+
+    return demo_connects(kit.board, kit.microcontroller, request["told"])
+
+
+def _demo_reports(kit: SimulatedKit, request: dict[str, Any]) -> bool:
+    from iotprovision.simulator.demo_connection import demo_reports
+
+    return demo_reports(kit.board, kit.microcontroller, request["state"])
+
+
 ACTIONS: dict[str, Callable[[SimulatedKit, dict[str, Any]], Any]] = {
     "meters": lambda kit, _: kit.board.meters.as_dict(),
     "faults": lambda kit, request: kit.set_faults(request.get("values", {})),
@@ -46,6 +71,10 @@ ACTIONS: dict[str, Callable[[SimulatedKit, dict[str, Any]], Any]] = {
     "unplug": lambda kit, _: kit.unplug(),
     "plug in": lambda kit, _: kit.plug_in(),
     "power up": _power_up,
+    "surroundings": _surround,
+    "demo joins": _demo_joins,
+    "demo connects": _demo_connects,
+    "demo reports": _demo_reports,
 }
 
 

@@ -8,6 +8,8 @@ it and also when the owner dies, on every operating system; then ministack saves
 from __future__ import annotations
 
 import asyncio
+import asyncio.sslproto
+import functools
 import importlib
 import json
 import os
@@ -55,6 +57,9 @@ def main() -> int:
         os.environ["IOT_MTLS_PORT"] = str(mqtt.getsockname()[1])
         _listen_on_loopback_only(mqtt)
         _authorize_on_named_resources()
+        _show_a_chain_that_the_kits_can_check()
+        _send_shadows_without_blanks()
+        _say_why_a_handshake_is_refused()
         asyncio.run(_serve(http, mqtt.getsockname()[1], answer))
     return 0
 
@@ -103,6 +108,72 @@ def _authorize_on_named_resources() -> None:
         return original(service, method, path, headers, body, query, region, account)
 
     actions.extract_resource_arn = extract_resource_arn
+
+
+def _show_a_chain_that_the_kits_can_check() -> None:
+    """AWS IoT shows a device that offers ECDSA only, as the kits' Wi-Fi modules do, a chain of P-256 keys.
+
+    ministack 1.5.33 has RSA keys only, and keeps them: an authority from a former run is replaced.
+    """
+    helpers: Any = importlib.import_module("ministack.core.x509_utils")
+    iot: Any = importlib.import_module("ministack.services.iot")
+    original = iot._ensure_ca  # noqa: SLF001 - there is no setting for it
+
+    def ensure_authority() -> tuple[str, str]:
+        if iot._ca_key_pem and "EC PRIVATE KEY" not in iot._ca_key_pem:  # noqa: SLF001
+            iot._ca_cert_pem = iot._ca_key_pem = None  # noqa: SLF001
+        pair: tuple[str, str] = original()
+        return pair
+
+    iot._ensure_ca = ensure_authority  # noqa: SLF001
+    iot.generate_ca = _new_authority
+    helpers.sign_leaf_certificate = functools.partial(helpers.sign_leaf_certificate, key_type="ec256")
+
+
+def _send_shadows_without_blanks() -> None:
+    """The documents that AWS sends to devices have no blanks, and the demo applications cannot read over one."""
+    iot: Any = importlib.import_module("ministack.services.iot")
+    original = iot.broker_publish
+
+    async def publish(account: str, region: str, topic: str, payload: bytes, *arguments: Any, **options: Any) -> Any:
+        if topic.startswith("$aws/things/") and "/shadow/" in topic:
+            with suppress(ValueError):
+                payload = json.dumps(json.loads(payload), separators=(",", ":")).encode("utf-8")
+        return await original(account, region, topic, payload, *arguments, **options)
+
+    iot.broker_publish = publish
+
+
+def _say_why_a_handshake_is_refused() -> None:
+    """AWS answers with an alert; asyncio drops the one that OpenSSL wrote (its class is another before Python 3.11)."""
+    protocol: Any = asyncio.sslproto.SSLProtocol
+    if not hasattr(protocol, "_process_outgoing"):
+        return
+    original = protocol._on_handshake_complete  # noqa: SLF001 - there is no public way
+
+    def on_handshake_complete(connection: Any, error: BaseException | None) -> Any:
+        if error is not None:
+            connection._process_outgoing()  # noqa: SLF001
+        return original(connection, error)
+
+    protocol._on_handshake_complete = on_handshake_complete  # noqa: SLF001
+
+
+def _new_authority() -> tuple[str, str]:
+    """Certificate and key of a root for the server's certificate, PEM."""
+    from datetime import datetime, timezone
+
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    from iotprovision.pki.certificates import root_certificate
+    from iotprovision.pki.names import Names
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = Names(organization="Local cloud", root_common_name="Local cloud Root CA")
+    certificate = root_certificate(key, names, datetime.now(timezone.utc))
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    return certificate.public_bytes(Encoding.PEM).decode("ascii"), private.decode("ascii")
 
 
 async def _serve(http: socket.socket, mqtt_port: int, answer: Any) -> None:

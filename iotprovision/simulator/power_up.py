@@ -79,7 +79,10 @@ class PowerUpReport(TypedDict):
     """What the board did. Plain data, for the way between two processes.
 
     ``failure`` is empty when the board connected and its shadow was written and read back. Fields are empty where the
-    chips do not hold them. ``certificate_id`` and ``signer_id`` are SHA-256 of the DER.
+    chips do not hold them. ``certificate_id`` and ``signer_id`` are SHA-256 of the DER. ``network`` and
+    ``first_topic``, the Wi-Fi network that was joined and the topic of the first message, are empty where the simulator
+    connected in the place of the program on the MCU. ``hint`` is what to try after a failure, empty where that is to
+    provision again.
     """
 
     endpoint: str
@@ -87,8 +90,11 @@ class PowerUpReport(TypedDict):
     certificate_id: str
     signer_id: str
     attempts: list[Attempt]
+    network: str
+    first_topic: str
     shadow: dict[str, Any]
     failure: str
+    hint: str
 
 
 @dataclass(frozen=True)
@@ -120,7 +126,16 @@ def first_power_up(
     Never raises for what the chips hold or the cloud answers: that is in the report.
     """
     report = PowerUpReport(
-        endpoint="", client_id="", certificate_id="", signer_id="", attempts=[], shadow={}, failure=""
+        endpoint="",
+        client_id="",
+        certificate_id="",
+        signer_id="",
+        attempts=[],
+        network="",
+        first_topic="",
+        shadow={},
+        failure="",
+        hint="",
     )
     try:
         credentials = _read_chips(board)

@@ -10,7 +10,7 @@ from typing import Any
 
 from iotprovision.errors import StoreError, UsageError
 from iotprovision.simulator import boot_loader, debugger_flash, nedbg
-from iotprovision.simulator.board import Board, MicrocontrollerFactory
+from iotprovision.simulator.board import Board, Microcontroller, MicrocontrollerFactory
 from iotprovision.simulator.boot_loader import BootLoader
 from iotprovision.simulator.drive import write_drive
 from iotprovision.simulator.kinds import SimulatedKitName
@@ -84,6 +84,11 @@ class SimulatedKit:
     def board(self) -> Board:
         """The parts of the kit."""
         return self.state.board
+
+    @property
+    def microcontroller(self) -> Microcontroller:
+        """What stands for the MCU."""
+        return self._microcontroller
 
     @property
     def baud_rate(self) -> int | None:

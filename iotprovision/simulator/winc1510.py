@@ -1,14 +1,15 @@
 """A simulated WINC1510: registers, shared memory and the controller of its 1 MiB NOR flash.
 
 Register addresses and the order of things are those that the WINC driver 19.3.0 uses, as far as the kits' firmware
-goes: the start of the firmware, download mode, version block and flash. There is no radio. The SPI side is in
-``winc1510_bus.py``.
+goes: the start of the firmware, download mode, version block and flash. The SPI side is in ``winc1510_bus.py``, what
+the firmware does once it runs in ``winc1510_firmware.py``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Callable
 
 from iotprovision.chips.winc_flash import BOOT_FIRMWARE, CONTROL, FIRMWARE, PAGE, SECTOR, FlashArea
 from iotprovision.chips.winc_flash import SIZE as FLASH_SIZE
@@ -56,7 +57,8 @@ class Winc1510:
     """The module. ``flash`` (1 MiB) is what it keeps without power.
 
     ``meters`` counts ``winc_sector_erases`` and ``winc_page_writes``. ``faults.winc_silent`` makes it answer nothing,
-    ``faults.winc_flip_after_writes`` makes a page go bad.
+    ``faults.winc_flip_after_writes`` makes a page go bad. ``register_written`` is told the address and value of what is
+    written to registers that this model knows nothing of: the host interface is there.
     """
 
     def __init__(self, flash: bytes | bytearray | None = None) -> None:
@@ -68,6 +70,7 @@ class Winc1510:
         self.faults = Faults()
         self.memory = bytearray(_MEMORY_SIZE)
         self.registers: dict[int, int] = {}
+        self.register_written: Callable[[int, int], None] | None = None
         self.crc_enabled = True
         self._write_enabled = False
         self.reset()
@@ -133,6 +136,8 @@ class Winc1510:
             self._start_firmware()
         elif address == FLASH_COMMAND_COUNT and value & 0x80:
             self._run_flash_command(value)
+        elif self.register_written:
+            self.register_written(address, value)
 
     def _start_firmware(self) -> None:
         versions = self.versions

@@ -92,6 +92,19 @@ class Console:
                 "The demo application did not accept the Wi-Fi settings", "It answered with the usage of its command."
             )
 
+    def heard(self, text: str, timeout: float) -> bool:
+        """Whether a text comes in the log of the demo, or has come since the port was opened.
+
+        :param timeout: seconds to wait for it
+        """
+        deadline = self._line.clock() + timeout
+        while text.encode() not in self._received:
+            remaining = deadline - self._line.clock()
+            if remaining <= 0 or not (data := self._line.read_some(remaining)):
+                return False
+            self._received += data
+        return True
+
     def _ask(self, command: str, is_answer: Callable[[str], bool], line: str | None = None) -> str:
         """Send a line and return the first line of the answer; log lines and anything unfit are skipped.
 
