@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from mixed_bus import erase_registers
 from pydebuggerconfig.backend import Backend
+from simulated import kits_on_the_bus
 
 from iotprovision.errors import AccessError, ExitCode, KitNotFoundError, ProofError, UsageError
 from iotprovision.kit import registers
 from iotprovision.kit.registers import LinkRegisters
+from iotprovision.simulator.kinds import SimulatedKitName
 from iotprovision.simulator.nedbg import SET_CONFIGURATION
+from iotprovision.simulator.state import KitState
 
 if TYPE_CHECKING:
     from kits_on_bus import KitsOnBus
@@ -130,12 +135,20 @@ def test_an_unknown_register_cannot_be_read(fresh: KitsOnBus) -> None:
         registers.read(fresh.serial, ["NO_SUCH"])
 
 
-def test_a_blank_board_is_told(fresh: KitsOnBus) -> None:
-    with pytest.raises(AccessError, match="blank"):
-        registers.restore(fresh.serial, b"\xff" * 512)
-    with pytest.raises(AccessError, match="blank") as raised:
-        registers.read(fresh.serial, ["KITNAME"])
+def test_a_blank_board_is_told(tmp_path: Path) -> None:
+    name = SimulatedKitName.parse("avr-iot-wa")
+    KitState.load_or_create(tmp_path, name)
+    erase_registers(tmp_path / name.text)
+    with kits_on_the_bus(tmp_path) as process, pytest.raises(AccessError, match="blank") as raised:
+        registers.read(process.kits[0].serial_number, ["KITNAME"])
     assert raised.value.exit_code == ExitCode.ACCESS
+
+
+def test_another_kits_block_is_not_written(fresh: KitsOnBus) -> None:
+    before, blank = block(fresh), b"\xff" * 512
+    with pytest.raises(UsageError, match="another kit"):
+        registers.restore(fresh.serial, blank)
+    assert block(fresh) == before
 
 
 def test_a_board_of_a_major_version_that_nobody_knows(fresh: KitsOnBus) -> None:
