@@ -178,9 +178,22 @@ class Run:
                     f"leave out {action}" + (f": iotprovision {' '.join(others)}" if others else ""),
                 )
 
+    def _check_network_can_be_told(self, kit: FoundKit) -> None:
+        """:raises UsageError: the demo that the kit will hold is told no network"""
+        cloud = self._options.cloud_provider
+        own = self._options.application_firmware is not None or "application" not in self._actions
+        if cloud in kit.kit.demos_without_network and not own:
+            raise UsageError(
+                f"The vendor's {CLOUD_NAMES[cloud]} demo application for {kit.name} takes no Wi-Fi network",
+                "Its console has no command for it. Nothing was changed.",
+                "leave out -ssid and the passphrase",
+            )
+
     def _kit_work(self, kit: FoundKit, network: WifiNetwork | None) -> KitWork:
         self._check_actions(kit)
         application = self._application(kit) if "application" in self._actions else None
+        if network:
+            self._check_network_can_be_told(kit)
         target = self._target(kit)
         return KitWork(
             kit=kit,

@@ -61,6 +61,7 @@ class KitRun:
             with contextlib.ExitStack() as failed:
                 failed.push(self._resources)
                 prove_mcu(self.target)
+                self.target.free_debugger()
                 failed.pop_all()
         return self
 

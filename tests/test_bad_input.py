@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from firmware_images import image_path
+from firmware_images import hex_image, image_path
 from running import Outcome, kit_folder, run_command, run_tool, snapshot
 from simulated import kits_on_the_bus
 
@@ -479,11 +479,10 @@ def test_two_runs_on_one_kit(tmp_path: Path) -> None:
         assert run_tool(store.folder, "application").code == 0
 
 
-@pytest.mark.skipif(os.name != "posix", reason="Windows sends Ctrl-C to a whole console")
-@pytest.mark.parametrize("sign", ["Found", "Root CA", "Provisioning firmware", "Device certificate", "Slots"])
-def test_ctrl_c_at_any_moment_and_the_next_run(sign: str, tmp_path: Path) -> None:
+def interrupted_at(sign: str, tmp_path: Path, *arguments: str) -> None:
+    """Ctrl-C when a line with this beginning was said."""
     tool = subprocess.Popen(
-        [sys.executable, "-m", "iotprovision", *JOB],
+        [sys.executable, "-m", "iotprovision", *JOB, *arguments],
         env={**os.environ, "IOTPROVISION_HOME": str(tmp_path)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -497,6 +496,19 @@ def test_ctrl_c_at_any_moment_and_the_next_run(sign: str, tmp_path: Path) -> Non
     assert tool.returncode == ExitCode.INTERRUPTED, err
     assert "Interrupted" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows sends Ctrl-C to a whole console")
+def test_ctrl_c_among_the_last_proofs_leaves_the_application(tmp_path: Path) -> None:
+    interrupted_at("Proof: certificates, thing name", tmp_path, "--verify")
+    demo = hex_image("avr-iot-aws-demo").flash
+    assert (kit_folder(tmp_path) / "flash.bin").read_bytes()[: len(demo)] == demo
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows sends Ctrl-C to a whole console")
+@pytest.mark.parametrize("sign", ["Found", "Root CA", "Provisioning firmware", "Device certificate", "Slots"])
+def test_ctrl_c_at_any_moment_and_the_next_run(sign: str, tmp_path: Path) -> None:
+    interrupted_at(sign, tmp_path)
     outcome = run_tool(tmp_path, *JOB, "--json")
     assert outcome.code == 0, outcome.err
     assert outcome.document["first_connection"]["failure"] == ""

@@ -230,3 +230,12 @@ def test_where_there_is_no_demo_nothing_is_changed(kit: str, cloud: str, name: s
     assert outcome.code == ExitCode.USAGE
     assert f"no {name} demo application for SAMD21-IoT" in outcome.err
     assert snapshot(tmp_path) == before
+
+
+def test_a_demo_that_takes_no_network_is_told_none(tmp_path: Path) -> None:
+    assert run_tool(tmp_path, "--simulate", "sam-iot-wg", "none").code == 0
+    before = snapshot(tmp_path)
+    outcome = run_tool(tmp_path, "--simulate", "sam-iot-wg", "-c", "google", "-ssid", "lab-ap", "-auth", "open")
+    assert outcome.code == ExitCode.USAGE
+    assert "takes no Wi-Fi network" in outcome.err
+    assert snapshot(tmp_path) == before

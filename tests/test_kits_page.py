@@ -31,6 +31,8 @@ from iotprovision.simulator.bench import SimulatedBench
 from iotprovision.simulator.kinds import KINDS, SimulatedKitName
 from iotprovision.simulator.state import reset
 
+pytestmark = pytest.mark.every_kit
+
 AWS = {method: ("-c", "aws", "-m", method) for method in ("sandbox", "jitr", "mar")}
 COLUMNS = {**AWS, "azure": ("-c", "azure"), "google": ("-c", "google"), "wincupgrade": ("wincupgrade",)}
 SIMULATED = {kind.register_name: name for name, kind in KINDS.items()}

@@ -258,6 +258,15 @@ def test_verify_proves_everything_once_more(tmp_path: Path) -> None:
     assert flash[: len(content)] == content, "the application is back in place"
 
 
+def test_links_and_application_alone(done: Done, tmp_path: Path) -> None:
+    """The MCU is compared, then the registers are read: one after the other has the debugger."""
+    home = tmp_path / "home"
+    shutil.copytree(done.home, home)
+    outcome = run_tool(home, *JOB, "links", "application")
+    assert outcome.code == 0, outcome.err
+    assert {step["state"] for step in outcome.document["steps"]} == {"in place"}
+
+
 def test_a_lost_certificate_is_taken_over_from_the_kit(done: Done, tmp_path: Path) -> None:
     home = tmp_path / "home"
     shutil.copytree(done.home, home)

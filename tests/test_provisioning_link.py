@@ -302,6 +302,17 @@ def test_only_the_pong_with_the_own_token_counts() -> None:
     assert [sent for sent in port.sent if b"PING" in sent] == [b"MC+PING=00000001\r\n"] * 2
 
 
+@pytest.mark.parametrize("late", [b"OK\r\n", b""])
+def test_a_blob_that_may_be_awaited_is_not_fed_with_commands(late: bytes) -> None:
+    """A firmware that answers pings wrongly is tested with a blob; whether it waits for that is not known then."""
+    port = MemoryPort(lambda sent: b"\r\nMC+PONG=\x91\x10\r\nOK\r\n" if b"PING" in sent else late * (b"BLOB" in sent))
+    link = ProvisioningLink(port.line())
+    with pytest.raises(SerialLinkError):
+        link.synchronise()
+    assert link.needs_target_reset
+    assert b"BLOBTEST" in port.sent[-1]
+
+
 def test_every_ping_has_a_token_of_its_own() -> None:
     port = MemoryPort()
     with pytest.raises(SerialLinkError):

@@ -11,7 +11,6 @@ from iotprovision import backups
 from iotprovision.errors import StoreError, UsageError
 from iotprovision.findings import Finding, State
 from iotprovision.kit import registers
-from iotprovision.kit.detection import FoundKit
 from iotprovision.kit.target import Target
 from iotprovision.steps import CannotKnowError, Progress, Step
 from iotprovision.store import Store
@@ -45,13 +44,14 @@ class LinksOnDrive(Step):
 
     def __init__(
         self,
-        kit: FoundKit,
+        target: Target,
         link: Link,
         files: Store,
         clock: Callable[[], datetime],
         device_is_coming: bool,
     ) -> None:
-        self._kit = kit
+        self._target = target
+        self._kit = target.kit
         self._link = link
         self._files = files
         self._clock = clock
@@ -76,6 +76,7 @@ class LinksOnDrive(Step):
 
     def check(self, progress: Progress) -> Finding:
         wanted = self._wanted()
+        self._target.free_debugger()
         different = registers.differences(self._kit.serial_number, wanted.registers)
         self.differ = bool(different)
         if not different:

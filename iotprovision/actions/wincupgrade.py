@@ -142,6 +142,8 @@ class WifiModuleFirmware(Step):
         try:
             return self._bridge.version().firmware
         except ChipRefusedError:
+            if self._bridge.needs_target_reset:
+                raise  # it was no answer to this question: the bridge does not reach the module
             return None
         except SerialLinkError as error:
             log.info("the Wi-Fi module did not tell its version: %s", error)

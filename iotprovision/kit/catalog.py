@@ -28,6 +28,7 @@ class KitDescription:
     :param links: CLICK_ME_TYPE for each cloud
     :param redirect: REDIRECT register, the kit's number on the vendor's web pages; empty where unknown
     :param left_out: actions that cannot be done on it, and why
+    :param demos_without_network: clouds whose demo application is told no Wi-Fi network on its console
     :param other_names: other values that its KITNAME register may have
     """
 
@@ -41,6 +42,7 @@ class KitDescription:
     links: Mapping[str, int]
     redirect: str = ""
     left_out: Mapping[str, str] = field(default_factory=dict)
+    demos_without_network: Sequence[str] = ()
     other_names: Sequence[str] = ()
 
     @property

@@ -217,11 +217,12 @@ def _bits_that_count(area: Area, address: int, mcu: Mcu) -> int:
     return 0xFF
 
 
-def reset_target(serial_number: str, mcu: str, pack: Callable[[], Path] | None = None) -> None:
+def reset_target(serial_number: str, mcu: str, pack: Callable[[], Path] | None = None, packed: bool = True) -> None:
     """Let the MCU start anew.
 
     :param pack: as of TargetProgrammer
+    :param packed: as of TargetProgrammer
     :raises AccessError: the kit or its MCU cannot be reached
     """
-    with TargetProgrammer(serial_number, mcu, pack):
+    with TargetProgrammer(serial_number, mcu, pack, packed):
         pass

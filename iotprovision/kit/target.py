@@ -95,7 +95,7 @@ class Target:
             if self._programmer is not None:
                 self.start()
             elif unfinished:
-                reset_target(self._kit.serial_number, self._kit.mcu, self._pack)
+                self._reset()
 
     def check_mcu(self) -> None:
         """Make sure that the MCU can be programmed, and is the one of the kit. Stops the MCU.
@@ -137,6 +137,10 @@ class Target:
         self._hang_up()
         self._release()
 
+    def free_debugger(self) -> None:
+        """End a programming session, so that something else can be asked of the debugger. A conversation goes on."""
+        self._release()
+
     def start_provisioning(self) -> None:
         """Let the MCU run the provisioning firmware, and wait until it takes commands.
 
@@ -149,7 +153,7 @@ class Target:
         if self._programmer is not None:
             self._release()
         else:
-            reset_target(self._kit.serial_number, self._kit.mcu, self._pack)
+            self._reset()
         if link.wait_ready().about is None:
             log.info("the firmware did not reach the Wi-Fi module; resetting it once more")
             self._sleep(RESET_AGAIN_AFTER)
@@ -167,7 +171,7 @@ class Target:
         if self._programmer is not None:
             self._release()
         else:
-            reset_target(self._kit.serial_number, self._kit.mcu, self._pack)
+            self._reset()
         bridge = WincBridge(self._line, self._sleep)
         bridge.wait_ready()
         self.bridge = bridge
@@ -200,6 +204,9 @@ class Target:
             programmer = TargetProgrammer(self._kit.serial_number, self._kit.mcu, self._pack, self._packed)
             self._programmer = programmer.__enter__()
         return self._programmer
+
+    def _reset(self) -> None:
+        reset_target(self._kit.serial_number, self._kit.mcu, self._pack, self._packed)
 
     def _release(self) -> None:
         programmer, self._programmer = self._programmer, None

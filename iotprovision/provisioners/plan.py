@@ -52,6 +52,7 @@ class Plan:
         self._join = join
         self.kept: ApplicationKept | None = None
         """The application that the kit held; known while the steps run, where they need the MCU."""
+        self._applications = 0
         self._identity = method.identity(account, work) if work else None
 
     def steps(self, verify: bool) -> list[Step]:
@@ -64,6 +65,7 @@ class Plan:
         if verify and {"certs", "provision"} & set(self._actions):
             connects = self._work is not None and (self._power_up is not None or self._work.network is not None)
             steps += self._method.account_proofs(self._account, self._identity, connects)
+        self._applications = sum(isinstance(step, Application) for step in steps)
         return steps
 
     def put_back(self, records: Sequence[Record]) -> Step | None:
@@ -72,9 +74,13 @@ class Plan:
         :param records: of the steps that ended well
         """
         titles = [record.title for record in records]
-        if not self._work or not self.kept or self.kept.title not in titles or Application.title in titles:
+        if not self._work or not self.kept or self.kept.title not in titles:
             return None
-        return ApplicationPutBack(self._work.target, self.kept)
+        programmed = titles.count(Application.title)
+        if not programmed:
+            return ApplicationPutBack(self._work.target, self.kept)
+        # Proofs put other firmware into the MCU, and the application comes again behind them.
+        return _application(self._work) if programmed < self._applications else None
 
     def _kit_steps(self, work: KitWork, identity: Identity, verify: bool) -> list[Step]:
         steps: list[Step] = []
@@ -137,7 +143,7 @@ class Plan:
 
     def _links(self, work: KitWork, identity: Identity) -> LinksOnDrive:
         coming = "provision" in self._actions
-        return LinksOnDrive(work.kit, self._method.link(work, identity), work.files, work.clock, coming)
+        return LinksOnDrive(work.target, self._method.link(work, identity), work.files, work.clock, coming)
 
 
 def _provisioning_firmware(work: KitWork, is_there: bool = False) -> ProvisioningFirmware:

@@ -24,11 +24,14 @@ class AccessPoint:
         :raises UsageError: it is not of this form, or no access point could be called so
         """
         ssid, colon, passphrase = text.partition(":")
-        if not colon or not 1 <= len(ssid.encode()) <= 32 or (passphrase and not 8 <= len(passphrase.encode()) <= 63):
+        # Bytes of a terminal that are no UTF-8 are kept as surrogates; they count as one byte each.
+        sizes = [len(part.encode("utf-8", "surrogateescape")) for part in (ssid, passphrase)]
+        proper = colon and 1 <= sizes[0] <= 32 and (not sizes[1] or 8 <= sizes[1] <= 63)
+        if not proper or any("\ud800" <= character <= "\udfff" for character in text):
             raise UsageError(
                 "The simulated access point needs a name and a passphrase, SSID:PASSPHRASE",
-                "A name has 1 to 32 bytes and no colon, a passphrase 8 to 63; without one behind the colon the "
-                "network is open.",
+                "A name has 1 to 32 bytes of UTF-8 and no colon, a passphrase 8 to 63; without one behind the colon "
+                "the network is open.",
                 f"--simulate-ap '{DEFAULT_ACCESS_POINT}'",
             )
         return cls(ssid, passphrase)

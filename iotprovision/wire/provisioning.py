@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
 
@@ -39,6 +40,8 @@ RESET_AGAIN_AFTER = 1.5
 # Ends a line that somebody left half typed, and makes sure that it is refused: a lone line end would execute what there
 # is of it, and half of "erase sector 20480" is "erase sector 2048". No command accepts X as one more argument.
 SPOIL_LINE = b",X\r\n"
+# A whole answer to a ping that repeats something else than hexadecimal digits, as tokens are.
+_WRONG_PONG = re.compile(rb"MC\+PONG=(?![0-9A-F]+\r\n).*?\r\nOK\r\n", re.DOTALL)
 
 # The firmware's line buffer holds 128 characters. With 127 characters before it a CR LF is one too many: the CR ends
 # the line and the LF is then answered with an overrun of its own.
@@ -127,8 +130,8 @@ class ProvisioningLink:
                     return
                 received += self._reader.received
             # The firmware of the AVR-IoT Cellular answers every ping with the same bytes of its program.
-            answers_wrongly = b"MC+PONG=" in received or not self._ping_is_right
-            if answers_wrongly and self._echoes(token, timeout):
+            wrong = not self._ping_is_right or _WRONG_PONG.search(self._reader.received)
+            if wrong and self._echoes(token, timeout):
                 self._in_step, self._ping_is_right = True, False
                 return
             received += self._reader.received
@@ -141,11 +144,14 @@ class ProvisioningLink:
     def _echoes(self, token: str, timeout: float) -> bool:
         """Whether the firmware sends a blob back that it is sent to test the link."""
         what = "test the link"
+        self._reader.discard(QUIET, DRAIN_LIMIT)
+        self.needs_target_reset = True  # from here on the firmware may wait for a blob
         self._line.write(f"MC+BLOBTEST={len(token)}\r\n".encode())
-        with contextlib.suppress(SerialLinkError):
-            if self._reader.read_answer(what, self._line.clock() + timeout, prompt=True).is_prompt:
-                self.needs_target_reset = True
-        if not self.needs_target_reset:
+        answer = self._reader.read_answer(what, self._line.clock() + timeout, prompt=True)
+        if not answer.is_prompt:
+            # An error is the answer to this; an OK may be a late one to something else.
+            self.needs_target_reset = not answer.status
+            self._refuse_unfinished_blob()
             return False
         self._line.write(token.encode() + b"\r\n")
         answer = self._reader.read_answer(what, self._line.clock() + COMMAND_TIMEOUT)
