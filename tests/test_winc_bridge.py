@@ -71,6 +71,19 @@ def test_what_is_written_is_what_is_read() -> None:
     assert bridge.link.read_sector(0xA000) == b"\xff" * SECTOR
 
 
+@pytest.mark.parametrize("image", ["avr-iot-winc-upgrade", "sam-iot-wg-winc-upgrade"])
+def test_what_was_sent_is_not_taken_for_what_the_module_holds(image: str) -> None:
+    """A module that does not answer leaves the sector in the buffer of the bridge that was sent to be written."""
+    bridge = BridgeOnBoard(image=image)
+    data = Random(3).randbytes(SECTOR)
+    bridge.link.wait_ready()
+    bridge.board.wifi_module.faults.winc_silent = True
+    bridge.link.write_sector(0xA000, data)
+    assert bridge.link.read_sector(0xA000)[256:] == data[256:], "the trap"
+    bridge.link.write_sector(0xA000, data)
+    assert bridge.link.read_back_sector(0xA000) != data
+
+
 BRIDGES = ("avr-iot-winc-upgrade", "sam-iot-wg-winc-upgrade", "sam-iot-wx-winc-upgrade")
 
 

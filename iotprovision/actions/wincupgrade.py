@@ -204,7 +204,7 @@ class WifiModuleFirmware(Step):
             self._erase(address)
             if used:
                 self._bridge.write_sector(address, data[:used])
-            self._content[address] = self._bridge.read_sector(address)
+            self._content[address] = self._bridge.read_back_sector(address)
             if self._content[address] == data:
                 return
             log.info("sector 0x%05X of the Wi-Fi module does not hold what was written", address)

@@ -31,7 +31,7 @@ FRAME = HEADER + 1
 """Bytes of a frame without its payload."""
 MOST_PAGES = SECTOR // PAGE
 
-_VERSION, _READ_SECTOR, _WRITE_SECTOR, _ERASE_SECTOR, _NOTHING = 0, 2, 4, 5, 6
+_VERSION, _READ_PAGE, _READ_SECTOR, _WRITE_SECTOR, _ERASE_SECTOR, _NOTHING = 0, 1, 2, 4, 5, 6
 _NO_DOWNLOAD_MODE = b"Unable to enter download mode"
 _SAFE_TOKENS = bytes(value for value in range(0x20, 0x7F))
 
@@ -101,6 +101,15 @@ class WincBridge:
     def read_sector(self, address: int) -> bytes:
         """The 4096 bytes of a sector."""
         return self._ask("could not read", _READ_SECTOR, _sector(address), pages=MOST_PAGES)
+
+    def read_back_sector(self, address: int) -> bytes:
+        """The same, of a sector that was just written.
+
+        Requests and responses share one buffer, and a module that does not answer leaves in it what is there: the
+        sector that was sent. So another response comes between, behind which the first page of the buffer is zeros.
+        """
+        self._ask("could not read", _READ_PAGE, _sector(address), pages=1)
+        return self.read_sector(address)
 
     def erase_sector(self, address: int) -> None:
         """All bytes of a sector 0xFF."""
