@@ -19,10 +19,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from running import Outcome, kit_folder, run_command, run_tool, snapshot
 
 from iotprovision.actions.azure_enrolment import DeviceEnrolled
+from iotprovision.cli import parse
 from iotprovision.cloud.azure.central import CentralApplication
 from iotprovision.cloud.azure.enrolment import Enrolments
 from iotprovision.cloud.azure.provisioning_service import ProvisioningService
 from iotprovision.cloud.azure.service import Place
+from iotprovision.environment import Environment
 from iotprovision.errors import CloudDeniedError, CloudError, ExitCode, UsageError
 from iotprovision.findings import State
 from iotprovision.simulator.local_azure import LocalAzure, Request
@@ -356,6 +358,9 @@ def test_a_foreign_enrolment_is_found_before_the_kit_is_touched(tmp_path: Path) 
         (("-c", "azure", "links", "--azure-central", "x"), "nothing that enrols a kit in Azure was asked for"),
         (("-c", "azure", "provision", "--azure-dps", "no name"), "does not name an Azure"),
         (("unprovision", "-c", "azure"), "was not said"),
+        (("unprovision", "--azure-dps", "x", "--yes"), "--azure-dps names a service of Azure"),
+        (("unprovision", "-c", "aws", "--azure-central", "x", "--yes"), "--azure-central names a service of Azure"),
+        (("unprovision", "-c", "azure", "--azure-dps", "x", "--azure-central", "y", "--yes"), "not allowed with"),
     ],
 )
 def test_options_of_no_use(arguments: tuple[str, ...], words: str, tmp_path: Path) -> None:
@@ -369,3 +374,18 @@ def test_a_setting_waits_for_azure(tmp_path: Path) -> None:
     outcome = run_tool(tmp_path, "--simulate", "-c", "google", "none", "--json")
     assert outcome.code == 0, outcome.err
     assert "azure" not in outcome.document
+
+
+def test_a_service_that_is_a_setting_was_not_typed(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("azure-dps: my-dps\n")
+
+    def parsed(*arguments: str) -> Any:
+        return parse(arguments, Environment(variables={"IOTPROVISION_HOME": str(tmp_path)}))
+
+    assert parsed("unprovision").cloud_provider == "aws"
+    with pytest.raises(UsageError, match="names a service of Azure"):
+        parsed("unprovision", "--azure-dps", "my-dps")
+    assert parsed("unprovision", "-c", "azure").azure_dps == "my-dps"
+    for command in ("unprovision", "provision"):
+        options = parsed(command, "-c", "azure", "--azure-central", "my-app")
+        assert (options.azure_dps, options.azure_central) == (None, "my-app")
