@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from running import Outcome, kit_folder, run_command, run_tool, snapshot
 
-from iotprovision.actions.azure_enrolment import DeviceEnrolled
+from iotprovision.actions.azure_enrolment import DeviceEnrolled, EnrolmentRemoved
 from iotprovision.cli import parse
 from iotprovision.cloud.azure.central import CentralApplication
 from iotprovision.cloud.azure.enrolment import Enrolments
@@ -63,11 +63,12 @@ def check_against_schema(request: Request) -> None:
     """The call is one that Azure knows, with what Azure allows in it; and the double answered as Azure would."""
     spec = INTERFACES["central" if request.path.startswith("/api/") else "dps"]
     path = request.path.removeprefix(spec["basePath"])
-    (template,) = [each for each in spec["paths"] if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", each), path)]
-    operation = spec["paths"][template][request.method.lower()]
+    templates = [each for each in spec["paths"] if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", each), path)]
+    (operation,) = [each for each in (spec["paths"][t].get(request.method.lower()) for t in templates) if each]
     assert request.query == {"api-version": [spec["version"]]}
-    if "if-match" in request.headers:
-        assert "If-Match" in operation.get("headers", [])
+    for header in ("If-Match", "x-ms-max-item-count"):
+        if header.lower() in request.headers:
+            assert header in operation.get("headers", [])
     if "body" in operation:
         assert "json" in request.headers["content-type"]
         validate(spec, operation["body"], request.body)
@@ -109,6 +110,11 @@ def enrolments(kind: str, azure: LocalAzure) -> Enrolments:
 
 def step(enrolments: Enrolments, identity: Identity, force: bool = False, coming: bool = False) -> DeviceEnrolled:
     return DeviceEnrolled(enrolments, identity, coming, force)  # type: ignore[arg-type]
+
+
+def removal(enrolments: Enrolments) -> EnrolmentRemoved:
+    """Prepared only: no kit is asked."""
+    return EnrolmentRemoved(enrolments, None, None, None, lambda question: True, False)  # type: ignore[arg-type]
 
 
 def look(each: DeviceEnrolled) -> Any:
@@ -260,6 +266,24 @@ def test_refusals(status: int, error: type[Exception], enrolments: Enrolments, a
         enrolments.find(DEVICE)
     assert "Refused for a test." in str(caught.value)
     assert azure.token not in str(caught.value)
+
+
+def test_a_service_that_does_not_exist(enrolments: Enrolments, azure: LocalAzure) -> None:
+    """IoT Central answers 404 then, as for a device that it does not know."""
+    azure.missing = True
+    identity = Identity()
+    identity.device = certificate()
+    for each in (step(enrolments, identity), step(enrolments, Identity()), removal(enrolments)):
+        with pytest.raises(CloudError, match=f"There is no {enrolments.shown}"):
+            each.prepare()
+    assert enrolments.writes == []
+    with pytest.raises(CloudError, match="does not exist"):
+        enrolments.enrol(DEVICE, identity.device, None)
+
+
+def test_a_service_that_exists_and_is_empty(enrolments: Enrolments) -> None:
+    removal(enrolments).prepare()
+    assert (enrolments.reads, enrolments.writes) == (1, [])
 
 
 def test_a_service_that_cannot_be_reached(azure: LocalAzure, monkeypatch: pytest.MonkeyPatch) -> None:

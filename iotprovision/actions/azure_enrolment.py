@@ -16,9 +16,6 @@ from iotprovision.pki.device_files import DeviceFiles
 from iotprovision.pki.device_request import COMMON_NAME_START
 from iotprovision.steps import CannotKnowError, Progress, Step
 
-NOBODY = "iotprovision"
-"""A device id that no kit has; asked for when no other is known yet, to find out whether one may look at all."""
-
 
 class DeviceEnrolled(Step):
     """The service lets the device in with the certificate that is on the kit.
@@ -46,9 +43,9 @@ class DeviceEnrolled(Step):
 
     def prepare(self) -> None:
         """What stands in the way is found before the kit is touched."""
+        self._enrolments.check()
         certificate, device_id = self._identity.device, self._identity.device_id
         if certificate is None or device_id is None:
-            self._enrolments.find(NOBODY)
             return
         if self._certificate_is_coming:
             self._replaced = thumbprint(certificate, self._enrolments)
@@ -124,8 +121,8 @@ class EnrolmentRemoved(Step):
         self._force = force
 
     def prepare(self) -> None:
-        """Whether one may look is found before the kit is touched."""
-        self._enrolments.find(NOBODY)
+        """Whether there is such a service, and whether one may look, is found before the kit is touched."""
+        self._enrolments.check()
 
     def check(self, progress: Progress) -> Finding:
         found = self._enrolments.find(self._device_id())
