@@ -18,7 +18,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from running import Outcome, kit_folder, run_command, run_tool, snapshot
 
-from iotprovision.actions.azure_enrolment import DeviceEnrolled, EnrolmentRemoved
+from iotprovision.actions.azure_enrolment import (
+    AzureDeviceFiles,
+    DeviceEnrolled,
+    EnrolmentRemoved,
+    ReplacedCertificates,
+)
 from iotprovision.cli import parse
 from iotprovision.cloud.azure.central import CentralApplication
 from iotprovision.cloud.azure.enrolment import Enrolments
@@ -28,6 +33,7 @@ from iotprovision.environment import Environment
 from iotprovision.errors import CloudDeniedError, CloudError, ExitCode, UsageError
 from iotprovision.findings import State
 from iotprovision.simulator.local_azure import LocalAzure, Request
+from iotprovision.store import Store
 
 INTERFACES = json.loads((Path(__file__).parent / "data" / "azure-interfaces.json").read_text())
 DEVICE = "sn0123AABBCCDDEEFF01"
@@ -36,7 +42,7 @@ THUMBPRINTS = {"dps": hashlib.sha256, "central": hashlib.sha1}
 
 
 class Identity:
-    """A device with a certificate."""
+    """A device with a certificate, which is in no store."""
 
     device_id = DEVICE
     device: x509.Certificate | None = None
@@ -108,8 +114,10 @@ def enrolments(kind: str, azure: LocalAzure) -> Enrolments:
     return KINDS[kind]("my-service", Place(azure.url, azure))
 
 
-def step(enrolments: Enrolments, identity: Identity, force: bool = False, coming: bool = False) -> DeviceEnrolled:
-    return DeviceEnrolled(enrolments, identity, coming, force)  # type: ignore[arg-type]
+def step(
+    enrolments: Enrolments, identity: Identity, force: bool = False, folder: Path = Path("none")
+) -> DeviceEnrolled:
+    return DeviceEnrolled(enrolments, identity, ReplacedCertificates(Store(folder)), force)  # type: ignore[arg-type]
 
 
 def removal(enrolments: Enrolments) -> EnrolmentRemoved:
@@ -173,13 +181,47 @@ def test_the_certificate_that_this_run_replaces_is_the_kits_own(enrolments: Enro
     identity = Identity()
     identity.device = certificate()
     make_true(step(enrolments, identity))
-    each = step(enrolments, identity, coming=True)
+    each = step(enrolments, identity)
     each.prepare()
     identity.device = certificate()
     finding = look(each)
     assert (finding.state, finding.foreign) == (State.DIFFERENT, False)
     each.apply(lambda done, total: None)
     assert look(each).in_place
+
+
+def test_a_replaced_certificate_is_known_until_the_service_has_the_new_one(
+    enrolments: Enrolments, azure: LocalAzure, tmp_path: Path
+) -> None:
+    """Nobody forced anything; the service fails just when the certificate has been renewed."""
+    files, identity = AzureDeviceFiles(Store(tmp_path / "kit")), Identity()
+    identity.device = certificate()
+    files.keep(identity.device)
+    make_true(step(enrolments, identity, folder=files.store.folder))
+    names = {path.name for path in files.store.folder.iterdir()}
+    for _ in range(2):  # the CA was replaced twice, say
+        identity.device = certificate()
+        files.keep(identity.device)
+    azure.refuses = 400
+    with pytest.raises(CloudError):
+        step(enrolments, identity, folder=files.store.folder).apply(lambda done, total: None)
+    azure.refuses = 0
+    with pytest.raises(CloudError, match="another certificate"):
+        step(enrolments, identity).prepare()
+    make_true(step(enrolments, identity, folder=files.store.folder))
+    assert {path.name for path in files.store.folder.iterdir()} == names, "nothing is kept longer than needed"
+
+
+def test_what_is_foreign_when_the_kit_was_written_already(enrolments: Enrolments) -> None:
+    theirs, ours = Identity(), Identity()
+    theirs.device, ours.device = certificate(), certificate()
+    make_true(step(enrolments, theirs))
+    with pytest.raises(CloudError, match="another certificate") as early:
+        step(enrolments, ours).prepare()
+    with pytest.raises(CloudError, match="another certificate") as late:
+        look(step(enrolments, ours))
+    assert "Nothing was changed" in early.value.why
+    assert "Nothing was changed" not in late.value.why
 
 
 def change(azure: LocalAzure, tmp_path: Path, **changes: Any) -> None:
@@ -373,6 +415,24 @@ def test_a_foreign_enrolment_is_found_before_the_kit_is_touched(tmp_path: Path) 
     assert store.read_text() in state_of(tmp_path)["devices"]
     forced = azure_run(tmp_path, "certs", "provision", "--azure-central", "my-app", "-f")
     assert forced.code == 0, forced.err
+
+
+def test_a_kit_whose_ca_was_moved_away_is_let_in_with_its_new_certificate(tmp_path: Path) -> None:
+    job = ("certs", "provision", "--azure-central", "my-app")
+    assert azure_run(tmp_path, *job).code == 0
+    store = tmp_path / "simulator" / "certificates"
+    (issued,) = store.glob("*/device.crt")
+    before = issued.read_bytes()
+    for file in store.iterdir():
+        if file.is_file():
+            file.unlink()
+    again = azure_run(tmp_path, *job)
+    assert again.code == 0, again.err
+    assert issued.read_bytes() != before
+    known = state_of(tmp_path)["attestations"][issued.with_name("azure-device-id.txt").read_text()]
+    info = known["x509"]["clientCertificates"]["primary"]["info"]
+    assert info["sha1Thumbprint"].lower() == thumbprint("central", x509.load_pem_x509_certificate(issued.read_bytes()))
+    assert not issued.with_name("azure-replaced.pem").exists()
 
 
 @pytest.mark.parametrize(
