@@ -188,7 +188,7 @@ def _settle_cloud(options: argparse.Namespace, parser: argparse.ArgumentParser) 
             raise UsageError(
                 f"--{option} was given, and nothing that enrols a kit in Azure was asked for.",
                 "It is enrolled by the action provision for Azure.",
-                f"iotprovision -c azure provision --{option} {value}",
+                f"iotprovision -c azure provision --{option} NAME",  # not what was typed: it may have a key in it
             )
         setattr(options, name, None)
     if options.id_scope is not None:

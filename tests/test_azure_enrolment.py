@@ -354,6 +354,21 @@ def test_what_is_no_name_of_a_service(name: str) -> None:
         ProvisioningService(name)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("-c", "azure", "provision"), ("-c", "aws", "provision"), ("unprovision", "-c", "azure"), ("unprovision",)],
+)
+@pytest.mark.parametrize("option", ["--azure-dps", "--azure-central"])
+def test_a_connection_string_is_shown_nowhere(arguments: tuple[str, ...], option: str, tmp_path: Path) -> None:
+    key = base64.b64encode(b"nobody shall read this").decode()
+    for given in (f"HostName=my-dps.azure-devices-provisioning.net;SharedAccessKey={key}", key.rstrip("=") * 4):
+        outcome = run_command(tmp_path, "--simulate", *arguments, option, given)
+        assert outcome.code == ExitCode.USAGE
+        written = "".join(file.read_text(errors="replace") for file in tmp_path.rglob("*") if file.is_file())
+        assert key.rstrip("=") not in outcome.err + outcome.out + written
+        assert "looks like a connection string" in outcome.err or "NAME" in outcome.err
+
+
 def test_the_address_of_the_real_service() -> None:
     for service, address in (
         (ProvisioningService("my-dps"), "https://my-dps.azure-devices-provisioning.net"),

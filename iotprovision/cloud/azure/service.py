@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 CONNECT_TIMEOUT = 10  # seconds; a working network connects in well under one
 READ_TIMEOUT = 30  # seconds; these calls read or write one record
 RETRIES = 3  # azure-core waits between them, and heeds what the service asks for
+LONGEST_SHOWN = 100  # characters; host names of services have 94 at most
 LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 
@@ -67,8 +68,8 @@ class Service:
         name = given.removeprefix("https://").rstrip("/").removesuffix(f".{kind.domain}")
         if not LABEL.fullmatch(name):
             raise UsageError(
-                f"{given!r} does not name an Azure {kind.name}",
-                f"It is called by the first part of its address, NAME.{kind.domain}.",
+                f"{shown_name(given)} does not name an Azure {kind.name}",
+                f"It is called by the first part of its address, NAME.{kind.domain}. The name alone is needed, no key.",
             )
         self.shown = f"{kind.name} {name}"
         self.writes: list[str] = []
@@ -204,6 +205,13 @@ class Service:
                 f"Somebody else changed the record in the {self.shown} at the same time", said, "run the command again"
             )
         return CloudError(f"The {self.shown} refused: {what}", f"HTTP status {int(status)}: {said}")
+
+
+def shown_name(given: str) -> str:
+    """What was given as a name, for a message; a connection string has a key in it that nobody shall read there."""
+    if "=" in given or ";" in given or len(given) > LONGEST_SHOWN:
+        return "What was given, which looks like a connection string,"
+    return repr(given)
 
 
 def quoted(text: str) -> str:
