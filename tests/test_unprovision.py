@@ -105,6 +105,7 @@ def test_all_of_the_kit_goes_and_nothing_of_another(home: Path) -> None:
     demo = hex_image("avr-iot-aws-demo").flash
     assert (kit_folder(home) / "flash.bin").read_bytes()[: len(demo)] == demo
     assert outcome.document["account"]["writes"][-1] == "iot:DeleteThing"
+    assert "none of the certificates that are known of the kit, no thing" in outcome.document["steps"][2]["proof"]
     again = unprovision(home, "--yes", "--erase-credentials")
     assert again.code == 0, again.err
     assert again.document["account"]["writes"] == []
@@ -172,6 +173,9 @@ def test_a_thing_that_serves_another_too_stays_and_so_does_the_other(home: Path)
     outcome = unprovision(home, "--yes")
     assert outcome.code == 0, outcome.err
     assert "stays: something else is attached to it" in outcome.err + str(outcome.document["steps"])
+    proof = outcome.document["steps"][2]["proof"]
+    assert "no thing of its name" not in proof
+    assert "the thing of its name stays" in proof
     with account_of(home) as account:
         assert things(account) == {thing}
         assert certificates(account) == {other.rpartition("/")[2]}

@@ -47,7 +47,11 @@ class DeviceRemovedFromAccount(Step):
 
     title = "Kit out of the account"
     action = ACTION
-    proof = "asked of the account: no certificate of the kit's key, no thing of its name"
+    proof = "asked of the account: none of the certificates that are known of the kit, no thing of its name"
+    proof_of_a_shared_thing = (
+        "asked of the account: none of the certificates that are known of the kit; the thing of its name stays, "
+        "something else is attached to it"
+    )
     would = "detach policy and certificate, delete certificate and thing"
 
     def __init__(
@@ -69,8 +73,9 @@ class DeviceRemovedFromAccount(Step):
     def check(self, progress: Progress) -> Finding:
         found = self._look()
         if found.is_empty:
-            remark = found.remark()
-            return Finding(State.IN_PLACE, remark or f"nothing of the thing {found.thing}")
+            if found.strangers:
+                return Finding(State.IN_PLACE, found.remark(), proof=self.proof_of_a_shared_thing)
+            return Finding(State.IN_PLACE, f"nothing of the thing {found.thing}")
         text = found.shown() + (f"; {found.remark()}" if found.remark() else "")
         if self._target.provisioning is None:
             text += " (by the certificate in the store: the chip was not asked)"
