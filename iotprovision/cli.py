@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+AZURE_SERVICES = ("azure_dps", "azure_central")
+
 
 def parse(arguments: Sequence[str], environment: Environment) -> argparse.Namespace:
     """Read the command line, over the environment, over the settings file.
@@ -27,7 +29,8 @@ def parse(arguments: Sequence[str], environment: Environment) -> argparse.Namesp
     """
     parser = build_parser()
     command, arguments = _command_among(arguments, parser)
-    (command_parser(command, parser) if command else parser).parse_args(arguments)  # --help and mistakes come first
+    # --help and mistakes come first; and without the settings it shows what was typed.
+    typed = (command_parser(command, parser) if command else parser).parse_args(arguments)
     settings_file = environment.store_folder / "config.yaml"
     if os.path.lexists(settings_file) or any(name.startswith(SETTING_PREFIX) for name in environment.variables):
         from iotprovision.settings import apply_environment, apply_file
@@ -39,6 +42,7 @@ def parse(arguments: Sequence[str], environment: Environment) -> argparse.Namesp
         options = command_parser(command, parser).parse_args(arguments)
         options.command = command
         _refuse_others(options)
+        _settle_service(options, typed)
         return options
     options = parser.parse_args(arguments)
     options.command = None
@@ -47,6 +51,7 @@ def parse(arguments: Sequence[str], environment: Environment) -> argparse.Namesp
     _settle_wifi(options, parser)
     _settle_archive(options, parser)
     _settle_cloud(options, parser)
+    _prefer_typed_service(options, typed)
     return options
 
 
@@ -72,6 +77,27 @@ def _refuse_others(options: argparse.Namespace) -> None:
             f"iotprovision {options.command}, and then iotprovision {words[0]}",
         )
     raise UsageError(f"{options.command} takes no word {words[0]!r}", hint=f"iotprovision {options.command} --help")
+
+
+def _settle_service(options: argparse.Namespace, typed: argparse.Namespace) -> None:
+    """An Azure service that is named to a command that works with another cloud is a mistake, not of no use."""
+    for name in AZURE_SERVICES:
+        if getattr(typed, name, None) is not None and options.cloud_provider != "azure":
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"{option} names a service of Azure, and this run is for {options.cloud_provider}",
+                "Nothing was done in either.",
+                f"iotprovision {options.command} -c azure {option} NAME",
+            )
+    _prefer_typed_service(options, typed)
+
+
+def _prefer_typed_service(options: argparse.Namespace, typed: argparse.Namespace) -> None:
+    """The service that was typed is the one that is meant, whichever the settings name."""
+    if any(getattr(typed, name, None) is not None for name in AZURE_SERVICES):
+        for name in AZURE_SERVICES:
+            if getattr(typed, name) is None:
+                setattr(options, name, None)
 
 
 def _settle_simulated_kit(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
@@ -155,14 +181,14 @@ def _settle_cloud(options: argparse.Namespace, parser: argparse.ArgumentParser) 
         )
     if cloud == "azure" and "provision" in options.actions:
         return
-    for name in ("azure_dps", "azure_central"):
+    for name in AZURE_SERVICES:
         value = getattr(options, name)
         if value is not None and value != parser.get_default(name):
             option = name.replace("_", "-")
             raise UsageError(
                 f"--{option} was given, and nothing that enrols a kit in Azure was asked for.",
                 "It is enrolled by the action provision for Azure.",
-                f"iotprovision -c azure provision --{option} {value}",
+                f"iotprovision -c azure provision --{option} NAME",  # not what was typed: it may have a key in it
             )
         setattr(options, name, None)
     if options.id_scope is not None:

@@ -64,10 +64,17 @@ class Environment:
         :param otherwise: how to agree without a terminal, for the message
         :raises UsageError: there is no terminal to ask at
         """
-        if not sys.stdin or not sys.stdin.isatty():
-            raise UsageError("This must be agreed to, and there is no terminal to ask at", question, otherwise)
+        self.require_terminal(question, otherwise)
         print(f"{question}\nGo on? [y/N] ", end="", file=self.err, flush=True)
         return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    def require_terminal(self, question: str, otherwise: str) -> None:
+        """Find out early whether :meth:`confirm` will be able to ask; the same parameters.
+
+        :raises UsageError: there is no terminal to ask at
+        """
+        if not sys.stdin or not sys.stdin.isatty():
+            raise UsageError("This must be agreed to, and there is no terminal to ask at", question, otherwise)
 
     def ask_secret(self, prompt: str, otherwise: str) -> str:
         """Ask at the terminal, without echo.

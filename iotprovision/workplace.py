@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from iotprovision.simulator.bench import SimulatedBench
 
 SIMULATED_STORE = "certificates"
+AGREED = "add --yes"
 
 
 class Workplace:
@@ -116,7 +117,15 @@ class Workplace:
         :param agreed: on the command line, so that nobody is asked
         :raises UsageError: there is no terminal to ask at
         """
-        return agreed or self._environment.confirm(question, "add --yes")
+        return agreed or self._environment.confirm(question, AGREED)
+
+    def require_agreement(self, question: str, agreed: bool) -> None:
+        """Before anything is done: what :meth:`confirmed` will ask can be asked.
+
+        :raises UsageError: there is no terminal to ask at
+        """
+        if not agreed:
+            self._environment.require_terminal(question, AGREED)
 
     def account(self) -> Account:
         """The user's AWS account.

@@ -18,14 +18,22 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from running import Outcome, kit_folder, run_command, run_tool, snapshot
 
-from iotprovision.actions.azure_enrolment import DeviceEnrolled
+from iotprovision.actions.azure_enrolment import (
+    AzureDeviceFiles,
+    DeviceEnrolled,
+    EnrolmentRemoved,
+    ReplacedCertificates,
+)
+from iotprovision.cli import parse
 from iotprovision.cloud.azure.central import CentralApplication
 from iotprovision.cloud.azure.enrolment import Enrolments
 from iotprovision.cloud.azure.provisioning_service import ProvisioningService
 from iotprovision.cloud.azure.service import Place
+from iotprovision.environment import Environment
 from iotprovision.errors import CloudDeniedError, CloudError, ExitCode, UsageError
 from iotprovision.findings import State
 from iotprovision.simulator.local_azure import LocalAzure, Request
+from iotprovision.store import Store
 
 INTERFACES = json.loads((Path(__file__).parent / "data" / "azure-interfaces.json").read_text())
 DEVICE = "sn0123AABBCCDDEEFF01"
@@ -34,7 +42,7 @@ THUMBPRINTS = {"dps": hashlib.sha256, "central": hashlib.sha1}
 
 
 class Identity:
-    """A device with a certificate."""
+    """A device with a certificate, which is in no store."""
 
     device_id = DEVICE
     device: x509.Certificate | None = None
@@ -61,11 +69,12 @@ def check_against_schema(request: Request) -> None:
     """The call is one that Azure knows, with what Azure allows in it; and the double answered as Azure would."""
     spec = INTERFACES["central" if request.path.startswith("/api/") else "dps"]
     path = request.path.removeprefix(spec["basePath"])
-    (template,) = [each for each in spec["paths"] if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", each), path)]
-    operation = spec["paths"][template][request.method.lower()]
+    templates = [each for each in spec["paths"] if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", each), path)]
+    (operation,) = [each for each in (spec["paths"][t].get(request.method.lower()) for t in templates) if each]
     assert request.query == {"api-version": [spec["version"]]}
-    if "if-match" in request.headers:
-        assert "If-Match" in operation.get("headers", [])
+    for header in ("If-Match", "x-ms-max-item-count"):
+        if header.lower() in request.headers:
+            assert header in operation.get("headers", [])
     if "body" in operation:
         assert "json" in request.headers["content-type"]
         validate(spec, operation["body"], request.body)
@@ -105,8 +114,15 @@ def enrolments(kind: str, azure: LocalAzure) -> Enrolments:
     return KINDS[kind]("my-service", Place(azure.url, azure))
 
 
-def step(enrolments: Enrolments, identity: Identity, force: bool = False, coming: bool = False) -> DeviceEnrolled:
-    return DeviceEnrolled(enrolments, identity, coming, force)  # type: ignore[arg-type]
+def step(
+    enrolments: Enrolments, identity: Identity, force: bool = False, folder: Path = Path("none")
+) -> DeviceEnrolled:
+    return DeviceEnrolled(enrolments, identity, ReplacedCertificates(Store(folder)), force)  # type: ignore[arg-type]
+
+
+def removal(enrolments: Enrolments) -> EnrolmentRemoved:
+    """Prepared only: no kit is asked."""
+    return EnrolmentRemoved(enrolments, None, None, None, lambda question: True, False)  # type: ignore[arg-type]
 
 
 def look(each: DeviceEnrolled) -> Any:
@@ -165,13 +181,47 @@ def test_the_certificate_that_this_run_replaces_is_the_kits_own(enrolments: Enro
     identity = Identity()
     identity.device = certificate()
     make_true(step(enrolments, identity))
-    each = step(enrolments, identity, coming=True)
+    each = step(enrolments, identity)
     each.prepare()
     identity.device = certificate()
     finding = look(each)
     assert (finding.state, finding.foreign) == (State.DIFFERENT, False)
     each.apply(lambda done, total: None)
     assert look(each).in_place
+
+
+def test_a_replaced_certificate_is_known_until_the_service_has_the_new_one(
+    enrolments: Enrolments, azure: LocalAzure, tmp_path: Path
+) -> None:
+    """Nobody forced anything; the service fails just when the certificate has been renewed."""
+    files, identity = AzureDeviceFiles(Store(tmp_path / "kit")), Identity()
+    identity.device = certificate()
+    files.keep(identity.device)
+    make_true(step(enrolments, identity, folder=files.store.folder))
+    names = {path.name for path in files.store.folder.iterdir()}
+    for _ in range(2):  # the CA was replaced twice, say
+        identity.device = certificate()
+        files.keep(identity.device)
+    azure.refuses = 400
+    with pytest.raises(CloudError):
+        step(enrolments, identity, folder=files.store.folder).apply(lambda done, total: None)
+    azure.refuses = 0
+    with pytest.raises(CloudError, match="another certificate"):
+        step(enrolments, identity).prepare()
+    make_true(step(enrolments, identity, folder=files.store.folder))
+    assert {path.name for path in files.store.folder.iterdir()} == names, "nothing is kept longer than needed"
+
+
+def test_what_is_foreign_when_the_kit_was_written_already(enrolments: Enrolments) -> None:
+    theirs, ours = Identity(), Identity()
+    theirs.device, ours.device = certificate(), certificate()
+    make_true(step(enrolments, theirs))
+    with pytest.raises(CloudError, match="another certificate") as early:
+        step(enrolments, ours).prepare()
+    with pytest.raises(CloudError, match="another certificate") as late:
+        look(step(enrolments, ours))
+    assert "Nothing was changed" in early.value.why
+    assert "Nothing was changed" not in late.value.why
 
 
 def change(azure: LocalAzure, tmp_path: Path, **changes: Any) -> None:
@@ -260,6 +310,24 @@ def test_refusals(status: int, error: type[Exception], enrolments: Enrolments, a
     assert azure.token not in str(caught.value)
 
 
+def test_a_service_that_does_not_exist(enrolments: Enrolments, azure: LocalAzure) -> None:
+    """IoT Central answers 404 then, as for a device that it does not know."""
+    azure.missing = True
+    identity = Identity()
+    identity.device = certificate()
+    for each in (step(enrolments, identity), step(enrolments, Identity()), removal(enrolments)):
+        with pytest.raises(CloudError, match=f"There is no {enrolments.shown}"):
+            each.prepare()
+    assert enrolments.writes == []
+    with pytest.raises(CloudError, match="does not exist"):
+        enrolments.enrol(DEVICE, identity.device, None)
+
+
+def test_a_service_that_exists_and_is_empty(enrolments: Enrolments) -> None:
+    removal(enrolments).prepare()
+    assert (enrolments.reads, enrolments.writes) == (1, [])
+
+
 def test_a_service_that_cannot_be_reached(azure: LocalAzure, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("iotprovision.cloud.azure.service.RETRIES", 0)
     with socket.socket() as unused:
@@ -284,6 +352,21 @@ def test_nobody_is_logged_in(azure: LocalAzure) -> None:
 def test_what_is_no_name_of_a_service(name: str) -> None:
     with pytest.raises(UsageError, match="does not name"):
         ProvisioningService(name)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("-c", "azure", "provision"), ("-c", "aws", "provision"), ("unprovision", "-c", "azure"), ("unprovision",)],
+)
+@pytest.mark.parametrize("option", ["--azure-dps", "--azure-central"])
+def test_a_connection_string_is_shown_nowhere(arguments: tuple[str, ...], option: str, tmp_path: Path) -> None:
+    key = base64.b64encode(b"nobody shall read this").decode()
+    for given in (f"HostName=my-dps.azure-devices-provisioning.net;SharedAccessKey={key}", key.rstrip("=") * 4):
+        outcome = run_command(tmp_path, "--simulate", *arguments, option, given)
+        assert outcome.code == ExitCode.USAGE
+        written = "".join(file.read_text(errors="replace") for file in tmp_path.rglob("*") if file.is_file())
+        assert key.rstrip("=") not in outcome.err + outcome.out + written
+        assert "looks like a connection string" in outcome.err or "NAME" in outcome.err
 
 
 def test_the_address_of_the_real_service() -> None:
@@ -349,6 +432,24 @@ def test_a_foreign_enrolment_is_found_before_the_kit_is_touched(tmp_path: Path) 
     assert forced.code == 0, forced.err
 
 
+def test_a_kit_whose_ca_was_moved_away_is_let_in_with_its_new_certificate(tmp_path: Path) -> None:
+    job = ("certs", "provision", "--azure-central", "my-app")
+    assert azure_run(tmp_path, *job).code == 0
+    store = tmp_path / "simulator" / "certificates"
+    (issued,) = store.glob("*/device.crt")
+    before = issued.read_bytes()
+    for file in store.iterdir():
+        if file.is_file():
+            file.unlink()
+    again = azure_run(tmp_path, *job)
+    assert again.code == 0, again.err
+    assert issued.read_bytes() != before
+    known = state_of(tmp_path)["attestations"][issued.with_name("azure-device-id.txt").read_text()]
+    info = known["x509"]["clientCertificates"]["primary"]["info"]
+    assert info["sha1Thumbprint"].lower() == thumbprint("central", x509.load_pem_x509_certificate(issued.read_bytes()))
+    assert not issued.with_name("azure-replaced.pem").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -356,6 +457,9 @@ def test_a_foreign_enrolment_is_found_before_the_kit_is_touched(tmp_path: Path) 
         (("-c", "azure", "links", "--azure-central", "x"), "nothing that enrols a kit in Azure was asked for"),
         (("-c", "azure", "provision", "--azure-dps", "no name"), "does not name an Azure"),
         (("unprovision", "-c", "azure"), "was not said"),
+        (("unprovision", "--azure-dps", "x", "--yes"), "--azure-dps names a service of Azure"),
+        (("unprovision", "-c", "aws", "--azure-central", "x", "--yes"), "--azure-central names a service of Azure"),
+        (("unprovision", "-c", "azure", "--azure-dps", "x", "--azure-central", "y", "--yes"), "not allowed with"),
     ],
 )
 def test_options_of_no_use(arguments: tuple[str, ...], words: str, tmp_path: Path) -> None:
@@ -369,3 +473,18 @@ def test_a_setting_waits_for_azure(tmp_path: Path) -> None:
     outcome = run_tool(tmp_path, "--simulate", "-c", "google", "none", "--json")
     assert outcome.code == 0, outcome.err
     assert "azure" not in outcome.document
+
+
+def test_a_service_that_is_a_setting_was_not_typed(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("azure-dps: my-dps\n")
+
+    def parsed(*arguments: str) -> Any:
+        return parse(arguments, Environment(variables={"IOTPROVISION_HOME": str(tmp_path)}))
+
+    assert parsed("unprovision").cloud_provider == "aws"
+    with pytest.raises(UsageError, match="names a service of Azure"):
+        parsed("unprovision", "--azure-dps", "my-dps")
+    assert parsed("unprovision", "-c", "azure").azure_dps == "my-dps"
+    for command in ("unprovision", "provision"):
+        options = parsed(command, "-c", "azure", "--azure-central", "my-app")
+        assert (options.azure_dps, options.azure_central) == (None, "my-app")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.stub import Stubber
@@ -19,10 +21,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from firmware_images import hex_image
 from running import Outcome, kit_folder, run_tool, snapshot
 
+from iotprovision.actions.unprovision import DeviceRemovedFromAccount
 from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.aws.device_removal import DeviceRemoval
-from iotprovision.errors import CloudError, ExitCode
+from iotprovision.errors import CloudDeniedError, CloudError, ExitCode
 from iotprovision.simulator.local_cloud import LocalCloud
+from iotprovision.store import Store
 
 POLICY = "iotprovision-device-v1"
 
@@ -105,6 +109,7 @@ def test_all_of_the_kit_goes_and_nothing_of_another(home: Path) -> None:
     demo = hex_image("avr-iot-aws-demo").flash
     assert (kit_folder(home) / "flash.bin").read_bytes()[: len(demo)] == demo
     assert outcome.document["account"]["writes"][-1] == "iot:DeleteThing"
+    assert "none of the certificates that are known of the kit, no thing" in outcome.document["steps"][2]["proof"]
     again = unprovision(home, "--yes", "--erase-credentials")
     assert again.code == 0, again.err
     assert again.document["account"]["writes"] == []
@@ -129,12 +134,12 @@ def test_a_device_that_registered_itself(tmp_path: Path) -> None:
 
 
 def test_without_a_terminal_and_without_yes_nothing_is_removed(home: Path) -> None:
+    before = snapshot(kit_folder(home))
     outcome = unprovision(home)
     assert outcome.code == ExitCode.USAGE
     assert "no terminal to ask at" in outcome.err
     assert "--yes" in outcome.err
-    demo = hex_image("avr-iot-aws-demo").flash
-    assert (kit_folder(home) / "flash.bin").read_bytes()[: len(demo)] == demo, "the application is put back"
+    assert snapshot(kit_folder(home)) == before, "nothing is programmed only to be told that"
     with account_of(home) as account:
         assert len(things(account)) == len(certificates(account)) == 1
 
@@ -172,6 +177,9 @@ def test_a_thing_that_serves_another_too_stays_and_so_does_the_other(home: Path)
     outcome = unprovision(home, "--yes")
     assert outcome.code == 0, outcome.err
     assert "stays: something else is attached to it" in outcome.err + str(outcome.document["steps"])
+    proof = outcome.document["steps"][2]["proof"]
+    assert "no thing of its name" not in proof
+    assert "the thing of its name stays" in proof
     with account_of(home) as account:
         assert things(account) == {thing}
         assert certificates(account) == {other.rpartition("/")[2]}
@@ -192,6 +200,23 @@ def test_the_stores_certificate_of_another_kit_is_never_touched(home: Path) -> N
         assert things(account) == {"another-thing"}, f"{thing} is gone: the kit itself told its certificate"
 
 
+def test_what_a_removal_began_with_is_noted_for_its_account_only(home: Path) -> None:
+    kept = x509.load_pem_x509_certificate(certificate_file(home).read_bytes())
+    with account_of(home) as account:
+        for_here, for_elsewhere = (Signer().issue(kept.public_key()) for _ in range(2))
+        for certificate in (for_here, for_elsewhere):
+            pem = certificate.public_bytes(Encoding.PEM).decode()
+            account.call("iot", "RegisterCertificateWithoutCA", certificatePem=pem, status="INACTIVE")
+    elsewhere = {"444455556666, eu-west-1": [identifier(for_elsewhere)]}
+    noted = certificate_file(home).with_name("unprovision.json")
+    noted.write_text(json.dumps({"111122223333, us-east-1": [identifier(for_here)], **elsewhere}))
+    outcome = unprovision(home, "--yes")
+    assert outcome.code == 0, outcome.err
+    with account_of(home) as account:
+        assert certificates(account) == {identifier(for_elsewhere)}
+    assert json.loads(noted.read_text()) == elsewhere
+
+
 def test_a_certificate_that_somebody_attached_elsewhere(home: Path) -> None:
     with account_of(home) as account:
         account.call("iot", "CreateThing", thingName="museum")
@@ -206,6 +231,19 @@ def test_a_certificate_that_somebody_attached_elsewhere(home: Path) -> None:
     assert unprovision(home, "--yes", "-f").code == 0
     with account_of(home) as account:
         assert (things(account), certificates(account)) == ({"museum"}, set())
+
+
+def test_an_account_that_may_not_be_looked_into_is_found_before_the_kit_is_touched(home: Path) -> None:
+    with LocalCloud(home / "simulator" / "cloud") as cloud:
+        account = Account(endpoint_url=cloud.endpoint_url, config_file=cloud.config_file)
+        account.identity()
+        kit_is_not_asked: Any = None
+        step = DeviceRemovedFromAccount(account, kit_is_not_asked, kit_is_not_asked, Store(home), bool, False)
+        step.prepare()
+        with Stubber(account.client("iot")) as aws:
+            aws.add_client_error("describe_thing", "AccessDeniedException", "not authorized to: iot:DescribeThing")
+            with pytest.raises(CloudDeniedError, match="iot:DescribeThing"):
+                step.prepare()
 
 
 class BreaksOff(Account):

@@ -31,7 +31,11 @@ from iotprovision.wire.modem import modem
 
 ACTION = "unprovision"
 UNFINISHED_FILE = "unprovision.json"
-"""The certificates that a removal began with: one that is detached from its thing cannot be found there any more."""
+"""The certificates that a removal began with, by account and region: one that is detached from its thing cannot be
+found there any more."""
+
+NOBODY = "0" * 40
+"""A thing that is no kit's: asked for to find out whether one may look at all, before the chip has told the kit's own."""
 
 Confirm = Callable[[str], bool]
 
@@ -47,7 +51,11 @@ class DeviceRemovedFromAccount(Step):
 
     title = "Kit out of the account"
     action = ACTION
-    proof = "asked of the account: no certificate of the kit's key, no thing of its name"
+    proof = "asked of the account: none of the certificates that are known of the kit, no thing of its name"
+    proof_of_a_shared_thing = (
+        "asked of the account: none of the certificates that are known of the kit; the thing of its name stays, "
+        "something else is attached to it"
+    )
     would = "detach policy and certificate, delete certificate and thing"
 
     def __init__(
@@ -65,12 +73,14 @@ class DeviceRemovedFromAccount(Step):
     def prepare(self) -> None:
         """An account that cannot be reached, or not be looked into, is found before the kit is touched."""
         self._account.identity()
+        self._account.find("iot", "DescribeThing", thingName=NOBODY)
 
     def check(self, progress: Progress) -> Finding:
         found = self._look()
         if found.is_empty:
-            remark = found.remark()
-            return Finding(State.IN_PLACE, remark or f"nothing of the thing {found.thing}")
+            if found.strangers:
+                return Finding(State.IN_PLACE, found.remark(), proof=self.proof_of_a_shared_thing)
+            return Finding(State.IN_PLACE, f"nothing of the thing {found.thing}")
         text = found.shown() + (f"; {found.remark()}" if found.remark() else "")
         if self._target.provisioning is None:
             text += " (by the certificate in the store: the chip was not asked)"
@@ -78,15 +88,17 @@ class DeviceRemovedFromAccount(Step):
 
     def apply(self, progress: Progress) -> str:
         found = self._look()
-        question = (
-            f"Remove from the account {self._account.identity()['Account']}, {self._account.region}: {found.shown()}"
-        )
+        question = f"Remove from the account {self._place}: {found.shown()}"
         if not self._confirm(question):
             raise UsageError("The kit was not taken out of the account", "It was not agreed to. Nothing was changed.")
-        self._files.write(UNFINISHED_FILE, json.dumps(found.identifiers).encode())
+        self._keep_unfinished(found.identifiers)
         done = DeviceRemoval(self._account, found.thing).remove(found, self._force)
-        self._files.remove(UNFINISHED_FILE)
+        self._keep_unfinished([])
         return "; ".join(done)
+
+    @property
+    def _place(self) -> str:
+        return f"{self._account.identity()['Account']}, {self._account.region}"
 
     def _look(self) -> Belongings:
         thing, identifiers = self._thing(), self._identifiers()
@@ -108,14 +120,28 @@ class DeviceRemovedFromAccount(Step):
             self._on_kit = read(self._target.provisioning)
             self._asked_kit = True
         kept = (DeviceFiles(self._files).certificate(), self._on_kit)
-        return [*(certificate_id(each) for each in kept if each is not None), *self._unfinished()]
+        unfinished = self._unfinished().get(self._place, [])
+        return [*(certificate_id(each) for each in kept if each is not None), *unfinished]
 
-    def _unfinished(self) -> list[str]:
+    def _unfinished(self) -> dict[str, list[str]]:
         try:
-            content = json.loads(self._files.read(UNFINISHED_FILE) or b"[]")
+            content = json.loads(self._files.read(UNFINISHED_FILE) or b"{}")
         except ValueError:
-            return []
-        return [str(each) for each in content] if isinstance(content, list) else []
+            return {}
+        if not isinstance(content, dict):
+            return {}
+        return {place: [str(each) for each in ids] for place, ids in content.items() if isinstance(ids, list)}
+
+    def _keep_unfinished(self, identifiers: list[str]) -> None:
+        """Those of this account; what another account is still to lose stays noted."""
+        places = self._unfinished()
+        places.pop(self._place, None)
+        if identifiers:
+            places[self._place] = identifiers
+        if places:
+            self._files.write(UNFINISHED_FILE, json.dumps(places).encode())
+        elif self._files.has(UNFINISHED_FILE):
+            self._files.remove(UNFINISHED_FILE)
 
 
 class WifiModuleEmptied(Step):

@@ -61,6 +61,12 @@ def command_parser(name: str, actions: argparse.ArgumentParser) -> argparse.Argu
     for action in actions._actions:
         if action.dest in (*FOR_ALL, *command.SHARED, "version"):
             parser._add_action(action)
+    # Options that exclude each other there do so here too.
+    parser._mutually_exclusive_groups += [
+        group
+        for group in actions._mutually_exclusive_groups
+        if all(action in parser._actions for action in group._group_actions)
+    ]
     command.add_options(parser)
     return parser
 

@@ -64,6 +64,8 @@ def perform(options: argparse.Namespace, place: Workplace, reporter: Reporter) -
     from iotprovision.kit_run import KitRun
 
     _check_method(options)
+    if not options.dry_run:
+        place.require_agreement("The kit would be taken out of its account.", options.yes)
     place.open()
     with KitRun(options, place, reporter, "unprovision") as work:
         steps, tell = _steps(options, place, work)

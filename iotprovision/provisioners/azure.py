@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from iotprovision.actions.azure_enrolment import DeviceEnrolled
+from iotprovision.actions.azure_enrolment import AzureDeviceFiles, DeviceEnrolled, ReplacedCertificates
 from iotprovision.actions.certs import AuthorityInStore
 from iotprovision.actions.identity import Identity, OwnAzureIdentity
 from iotprovision.actions.links import Link
@@ -11,7 +11,7 @@ from iotprovision.actions.provision import DeviceCertificate
 from iotprovision.actions.secure_element import IdScopeInSlot
 from iotprovision.cloud.azure.enrolment import Enrolments
 from iotprovision.pki.authority import SIGNER_CERTIFICATE
-from iotprovision.pki.device_files import DEVICE_CERTIFICATE, DeviceFiles
+from iotprovision.pki.device_files import DEVICE_CERTIFICATE
 from iotprovision.provisioners.credentials import credentials_on_kit
 from iotprovision.provisioners.provisioner import Facts
 from iotprovision.provisioners.work import AccountWork, KitWork
@@ -26,7 +26,7 @@ def certs(account: AccountWork) -> list[Step]:
 
 
 def identity(account: AccountWork, work: KitWork) -> Identity:
-    return OwnAzureIdentity(DeviceFiles(work.files), account.authority)
+    return OwnAzureIdentity(AzureDeviceFiles(work.files), account.authority)
 
 
 def credentials(account: AccountWork, work: KitWork, identity: Identity) -> list[Step]:
@@ -62,8 +62,7 @@ def account_proofs(account: AccountWork, identity: Identity | None, connects: bo
 
 def _enrolled(account: AccountWork, azure: Enrolments, identity: Identity) -> DeviceEnrolled:
     assert isinstance(identity, OwnAzureIdentity)
-    coming = {"force", "fdev", "fca"} if account.makes_authority else {"force", "fdev"}
-    return DeviceEnrolled(azure, identity, bool(coming & account.force), "force" in account.force)
+    return DeviceEnrolled(azure, identity, ReplacedCertificates(identity.files.store), "force" in account.force)
 
 
 def outlook(account: AccountWork, work: KitWork) -> str:

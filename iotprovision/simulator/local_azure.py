@@ -69,6 +69,8 @@ class LocalAzure:
         self.requests: list[Request] = []
         self.refuses = 0
         """An HTTP status that every request is answered with, for tests; 0 for none."""
+        self.missing = False
+        """Whether it answers as Azure does for a service that does not exist, for tests."""
         self._lock = threading.Lock()
         self._server: ThreadingHTTPServer | None = None
 
@@ -131,7 +133,13 @@ class LocalAzure:
         version = CENTRAL_VERSION if path.startswith("/api/") else SERVICE_VERSION
         if query.get("api-version") != [version]:
             raise _RefusedError(400, f"The api-version must be {version}.")
+        if self.missing:
+            raise _RefusedError(404, "The IoT Central instance or a device identity does not exist.")
         state = self.devices()
+        if path == "/api/devices" and method == "GET":
+            return 200, {"value": list(state["devices"].values())}
+        if path == "/enrollments/query" and method == "POST":
+            return 200, _queried(state["enrollments"], headers.get("x-ms-max-item-count"), body)
         if match := _ENROLMENT.fullmatch(path):
             reply = _enrolment(state["enrollments"], method, unquote(match[1]), headers.get("if-match"), body)
         elif match := _DEVICE.fullmatch(path):
@@ -163,12 +171,18 @@ def _handler(azure: LocalAzure) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_PUT = do_PATCH = do_DELETE = _do  # noqa: N815 - names of http.server
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _do  # noqa: N815 - names of http.server
 
         def log_message(self, *_: Any) -> None:
             """Nothing: tests look at the requests."""
 
     return Handler
+
+
+def _queried(records: dict[str, Any], most: str | None, body: Any) -> list[Any]:
+    if body != {"query": "SELECT * FROM enrollments"}:
+        raise _RefusedError(400, "The query is not understood.")
+    return list(records.values())[: None if most is None else int(most)]
 
 
 def _enrolment(records: dict[str, Any], method: str, name: str, etag: str | None, body: Any) -> Answer:

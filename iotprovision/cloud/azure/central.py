@@ -34,6 +34,9 @@ class CentralApplication:
     def writes(self) -> list[str]:
         return self._service.writes
 
+    def check(self) -> None:
+        self._service.check("GET", "/api/devices")
+
     def find(self, device_id: str) -> Enrolled | None:
         record = self._service.call("GET", _path(device_id))
         if record is None:

@@ -47,6 +47,13 @@ class Enrolments(Protocol):
     @property
     def writes(self) -> list[str]: ...
 
+    def check(self) -> None:
+        """Make sure that the service is there and lets itself be looked into; changes nothing.
+
+        :raises CloudDeniedError: nobody is logged in, or who is lacks a right
+        :raises CloudError: there is none of this name, or it cannot be reached
+        """
+
     def find(self, device_id: str) -> Enrolled | None:
         """What the service knows of a device; changes nothing."""
 

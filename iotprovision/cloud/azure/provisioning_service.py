@@ -38,6 +38,10 @@ class ProvisioningService:
     def writes(self) -> list[str]:
         return self._service.writes
 
+    def check(self) -> None:
+        one = {"x-ms-max-item-count": "1"}
+        self._service.check("POST", "/enrollments/query", {"query": "SELECT * FROM enrollments"}, one)
+
     def find(self, device_id: str) -> Enrolled | None:
         record = self._service.call("GET", _path(device_id))
         if record is None:

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 CONNECT_TIMEOUT = 10  # seconds; a working network connects in well under one
 READ_TIMEOUT = 30  # seconds; these calls read or write one record
 RETRIES = 3  # azure-core waits between them, and heeds what the service asks for
+LONGEST_SHOWN = 100  # characters; host names of services have 94 at most
 LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 
@@ -67,8 +68,8 @@ class Service:
         name = given.removeprefix("https://").rstrip("/").removesuffix(f".{kind.domain}")
         if not LABEL.fullmatch(name):
             raise UsageError(
-                f"{given!r} does not name an Azure {kind.name}",
-                f"It is called by the first part of its address, NAME.{kind.domain}.",
+                f"{shown_name(given)} does not name an Azure {kind.name}",
+                f"It is called by the first part of its address, NAME.{kind.domain}. The name alone is needed, no key.",
             )
         self.shown = f"{kind.name} {name}"
         self.writes: list[str] = []
@@ -81,15 +82,55 @@ class Service:
     def call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, etag: str = "", patch: bool = False
     ) -> dict[str, Any] | None:
-        """Send a request.
+        """Send a request about one record.
 
         :param path: with a leading slash, its parts quoted
         :param etag: of the record that the request is about to change: it fails if somebody was faster
         :param patch: that the body is a JSON merge patch
-        :returns: the answer; None when what the request is about is not there
+        :returns: the answer; None when what is to be read or deleted is not there
         :raises CloudDeniedError: nobody is logged in, or who is lacks a right
         :raises CloudError: anything else
         """
+        headers = {}
+        if etag:
+            headers["If-Match"] = etag
+        if patch:
+            headers["Content-Type"] = "application/merge-patch+json"
+        status, content, refusal = self._send(method, path, body, headers, writes=method != "GET")
+        if status == HTTPStatus.NOT_FOUND and method in ("GET", "DELETE"):
+            return None
+        if refusal:
+            raise refusal
+        if content is None:
+            return {}
+        if not isinstance(content, dict):
+            raise CloudError(
+                f"The {self.shown} answered with something else than a record", f"{method} {path}: {str(content)[:100]}"
+            )
+        return content
+
+    def check(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Ask for what every service of the kind has: an answer proves that there is one of this name.
+
+        :raises CloudDeniedError: nobody is logged in, or who is lacks a right
+        :raises CloudError: there is no such service, or anything else
+        """
+        status, _, refusal = self._send(method, path, body, headers or {}, writes=False)
+        if status == HTTPStatus.NOT_FOUND:
+            raise CloudError(f"There is no {self.shown}", str(refusal.why) if refusal else "", "look at its name")
+        if refusal:
+            raise refusal
+
+    def _send(
+        self, method: str, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str], writes: bool
+    ) -> tuple[int, Any, CloudError | CloudDeniedError | None]:
+        """Status, content (None for none), and what is wrong where the service refused."""
         from azure.core.exceptions import (
             AzureError,
             ClientAuthenticationError,
@@ -98,27 +139,24 @@ class Service:
         )
         from azure.core.rest import HttpRequest
 
-        headers = {"Accept": "application/json"}
-        if etag:
-            headers["If-Match"] = etag
-        if patch:
-            headers["Content-Type"] = "application/merge-patch+json"
         request = HttpRequest(
-            method, self.url + path, params={"api-version": self._kind.api_version}, json=body, headers=headers
+            method,
+            self.url + path,
+            params={"api-version": self._kind.api_version},
+            json=body,
+            headers={"Accept": "application/json", **headers},
         )
         log.debug("Azure call %s %s", method, path)
-        if method == "GET":
-            self.reads += 1
-        else:
+        if writes:
             self.writes.append(f"{method} {path}")
+        else:
+            self.reads += 1
         try:
             response = self._client.send_request(request, enforce_https=self._place is None)
             status = response.status_code
-            if status == HTTPStatus.NOT_FOUND:
-                return None
             if status >= HTTPStatus.MULTIPLE_CHOICES:
-                raise self._refused(f"{method} {path}", status, response)
-            return dict(response.json()) if response.content else {}
+                return status, None, self._refused(f"{method} {path}", status, response)
+            return status, response.json() if response.content else None, None
         except ClientAuthenticationError as error:
             raise CloudDeniedError("There are no credentials for Azure", _tried(error.message), "az login") from error
         except (ServiceRequestError, ServiceResponseError) as error:
@@ -167,6 +205,13 @@ class Service:
                 f"Somebody else changed the record in the {self.shown} at the same time", said, "run the command again"
             )
         return CloudError(f"The {self.shown} refused: {what}", f"HTTP status {int(status)}: {said}")
+
+
+def shown_name(given: str) -> str:
+    """What was given as a name, for a message; a connection string has a key in it that nobody shall read there."""
+    if "=" in given or ";" in given or len(given) > LONGEST_SHOWN:
+        return "What was given, which looks like a connection string,"
+    return repr(given)
 
 
 def quoted(text: str) -> str:
