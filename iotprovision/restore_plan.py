@@ -61,12 +61,13 @@ def restore(work: KitRun, place: Workplace, chosen: Mapping[str, Backup], as_the
                 lambda: next_kind(work.files),
             )
         )
-    if "slot-8" in chosen:
-        on_chips.append(SlotRestored(work.target, loads["slot-8"], names["slot-8"], work.files, now, SLOT_KIND))
+    # Before the slot: whether they are for the key of this kit is known only now.
     if "modem" in chosen:
         on_chips.append(
             ModemCertificatesRestored(work.target, work.chip, loads["modem"], names["modem"], work.files, now)
         )
+    if "slot-8" in chosen:
+        on_chips.append(SlotRestored(work.target, loads["slot-8"], names["slot-8"], work.files, now, SLOT_KIND))
     after: list[Step] = []
     if "registers" in chosen:
         registers = RegistersRestored(work.kit, loads["registers"], names["registers"], work.files, now)

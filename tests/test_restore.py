@@ -163,6 +163,43 @@ def test_a_kit_with_a_modem_after_it_was_emptied(tmp_path: Path) -> None:
     assert set(outcome.document["restored_from"]) >= {"modem", "slot-8"}
 
 
+def test_a_modem_that_had_no_device_certificate_when_it_was_saved(tmp_path: Path) -> None:
+    """Unprovisioned and provisioned again: the newest backup has the authorities of the servers alone."""
+    kit = "avr-iot-cellular-mini"
+    job = ("--simulate", kit, "-c", "aws", "-m", "mar", "certs", "provision")
+    folder = kit_folder(tmp_path, kit)
+
+    def certificates() -> dict[int, str]:
+        return yaml.safe_load((folder / "modem.yaml").read_text())["memory"]["certificate"]
+
+    assert run_tool(tmp_path, *job).code == 0
+    assert run_tool(tmp_path, "unprovision", "--simulate", kit, "--yes", "--erase-credentials").code == 0
+    assert list(certificates()) == [19]
+    assert run_tool(tmp_path, *job).code == 0
+    provisioned = certificates()
+    assert list(provisioned) == [18, 19]
+    state = yaml.safe_load((folder / "modem.yaml").read_text())
+    state["memory"]["certificate"][19] = AMAZON_PEM.decode()
+    (folder / "modem.yaml").write_text(yaml.safe_dump(state))
+
+    outcome = run_tool(tmp_path, "restore", "--simulate", kit, "--json")
+    assert outcome.code == 0, outcome.err
+    assert certificates() == provisioned, "the device certificate stays, the authorities come back"
+
+    # The backup before that has a device certificate, which is of no use to another secure element.
+    for newer in files(tmp_path, "modem-certificates-*.pem")[1:]:
+        newer.unlink()
+    words = with_another_key(folder, tmp_path / "other")
+    element = yaml.safe_load((folder / "ecc608.yaml").read_text())
+    element["slots"][8] = "00" * 416
+    (folder / "ecc608.yaml").write_text(yaml.safe_dump(element))
+    run = run_tool(tmp_path, "restore", "--simulate", kit, "--only", "slot-8", "--only", "modem")
+    assert run.code == ExitCode.STORE, run.err
+    assert words in run.err
+    assert yaml.safe_load((folder / "ecc608.yaml").read_text())["slots"][8] == element["slots"][8]
+    assert certificates() == provisioned
+
+
 def yaml_slot(home: Path) -> bytes:
     return bytes.fromhex(yaml.safe_load((kit_folder(home) / "ecc608.yaml").read_text())["slots"][8])
 
@@ -207,12 +244,15 @@ def copied_there(home: Path) -> str:
 
 def another_secure_element(home: Path) -> str:
     """As when the kit's debugger was changed: the key is another one, so that the certificate is of no use."""
-    other = home / "other"
+    return with_another_key(kit_folder(home), home / "other")
+
+
+def with_another_key(kit: Path, other: Path) -> str:
     assert run_tool(other, "--simulate", "avr-iot-wg", "none").code == 0
-    element = yaml.safe_load((kit_folder(home) / "ecc608.yaml").read_text())
+    element = yaml.safe_load((kit / "ecc608.yaml").read_text())
     keys = yaml.safe_load((kit_folder(other, "avr-iot-wg") / "ecc608.yaml").read_text())
     element["private_keys"][0] = keys["private_keys"][0]
-    (kit_folder(home) / "ecc608.yaml").write_text(yaml.safe_dump(element))
+    (kit / "ecc608.yaml").write_text(yaml.safe_dump(element))
     return "or of another secure element"
 
 
