@@ -284,6 +284,46 @@ def test_registers_of_another_kit(home: Path) -> None:
     assert chips(home)["board-config.bin"] == before["board-config.bin"]
 
 
+def cut_off(content: bytes) -> bytes:
+    return content[:-1]
+
+
+def emptied(content: bytes) -> bytes:
+    return b""
+
+
+def without_its_end(content: bytes) -> bytes:
+    """As a sector is when the cable was pulled between its erasing and the last page."""
+    return content[:256].ljust(len(content), b"\xff")
+
+
+@pytest.mark.parametrize(
+    ("part", "pattern", "spoil", "words"),
+    [
+        ("registers", "board-config-*.bin", cut_off, "has 512 bytes"),
+        ("slot-8", "ecc608-slot-8-*.bin", emptied, "has 0 bytes"),
+        ("slot-8", "ecc608-slot-8-*.bin", cut_off, "has 415 bytes"),
+        ("root-certificates", "winc-root-certificates-*.bin", cut_off, "has 4095 bytes"),
+        ("root-certificates", "winc-root-certificates-*.bin", without_its_end, "whole"),
+        ("credentials", "winc-05000-*.bin", without_its_end, "whole"),
+    ],
+)
+def test_all_is_judged_before_anything_is_touched(part: str, pattern: str, spoil, words: str, home: Path) -> None:
+    """An unlisted file of no use, taken with --force, costs no other part and is no fault of the program."""
+    (folder,) = (home / "simulator" / "certificates").glob("MCHP*")
+    (folder / "ecc608-slot-8-20261122T143321018926.bin").write_bytes(bytes(416))
+    for file in files(home, pattern):
+        content = file.read_bytes()
+        file.write_bytes(spoil(content))
+    (folder / "backups.json").unlink()
+    before = chips(home)
+    outcome = restore(home, "--only", part, "--only", "application", "--force")
+    assert outcome.code in (ExitCode.STORE, ExitCode.USAGE), outcome.err
+    assert words in outcome.err
+    assert chips(home) == before
+    assert outcome.document["steps"] == [], "not even the MCU was programmed"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
