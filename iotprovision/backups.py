@@ -85,7 +85,10 @@ def find(files: Store, *kinds: str) -> list[Backup]:
         match = _NAME.fullmatch(name)
         if match is None or not any(re.fullmatch(rf"{re.escape(kind)}(-\d{{3,}})?", match["kind"]) for kind in kinds):
             continue
-        time = datetime.strptime(match["time"], TIME_FORMAT).replace(tzinfo=timezone.utc)
+        try:
+            time = datetime.strptime(match["time"], TIME_FORMAT).replace(tzinfo=timezone.utc)
+        except ValueError:  # digits that are no time: no run named it so
+            continue
         entry = listed.get(name, {})
         values = (str(entry.get(key, "")) for key in ("kit", "sha256", "saved_by"))
         found.append(Backup(name, match["kind"], time, *values))

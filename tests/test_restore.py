@@ -110,6 +110,16 @@ def test_a_part_by_its_date(home: Path, overwritten: tuple[Path, dict[str, bytes
     assert titles == ["Board registers from their backup", "Debugger restarted"], "the MCU is not touched"
 
 
+def test_a_file_whose_name_has_no_time(home: Path) -> None:
+    """Nobody's backup: it is passed over, and no run fails for it."""
+    (folder,) = (home / "simulator" / "certificates").glob("MCHP*")
+    before = restore(home, "--list").document["backups"]
+    (folder / "application-20261399T000000000000.hex").write_bytes(b":00000001FF\n")
+    listed = restore(home, "--list")
+    assert listed.code == 0, listed.err
+    assert listed.document["backups"] == before
+
+
 def test_dry_run_and_list_change_nothing(home: Path) -> None:
     before = snapshot(home)
     dry = restore(home, "--dry-run")
