@@ -120,6 +120,21 @@ def test_a_file_whose_name_has_no_time(home: Path) -> None:
     assert listed.document["backups"] == before
 
 
+def test_a_damaged_list_is_put_aside(home: Path) -> None:
+    (listed,) = files(home, "backups.json")
+    cut = listed.read_bytes()[:-20]
+    listed.write_bytes(cut)
+    assert "damaged list of backups" in restore(home, "--list").err
+    outcome = restore(home, "--only", "registers", "--force")
+    assert outcome.code == 0, outcome.err
+    (aside,) = files(home, "backups.json.damaged-*")
+    assert aside.read_bytes() == cut
+    assert len(json.loads(listed.read_text())) == 1, "what that run saved"
+    assert aside.name in restore(home, "--list").err
+    assert restore(home, "--only", "registers", "--date", "2001-01-01").code == ExitCode.STORE
+    assert files(home, "backups.json.damaged-*") == [aside]
+
+
 def test_dry_run_and_list_change_nothing(home: Path) -> None:
     before = snapshot(home)
     dry = restore(home, "--dry-run")

@@ -91,6 +91,7 @@ def perform(options: argparse.Namespace, place: Workplace, reporter: Reporter) -
 
     place.open(needs_account=False)
     with KitRun(options, place, reporter, "restore", owned=(CLIENT_AREA, ROOT_STORE)) as work:
+        _tell_damaged_lists(work.files, reporter)
         chosen = _chosen(work.files, options.only, date)
         for part, backup in chosen.items():
             reporter.notice(f"Backup of {CALLED[part]}: {backup.name}, saved {backup.shown_time}")
@@ -102,6 +103,15 @@ def perform(options: argparse.Namespace, place: Workplace, reporter: Reporter) -
         reporter.notice(f"Cannot come back: {text}")
     reporter.add("never_comes_back", list(NEVER_BACK))
     return ExitCode.OK
+
+
+def _tell_damaged_lists(files: Store, reporter: Reporter) -> None:
+    from iotprovision.backups import damaged_lists
+
+    for name in damaged_lists(files):
+        reporter.warning(
+            f"{files.path(name)} is a damaged list of backups: those that only it knew are taken with --force alone"
+        )
 
 
 def _chosen(files: Store, only: list[str] | None, date: str) -> Mapping[str, Backup]:
@@ -155,6 +165,7 @@ def _list(options: argparse.Namespace, place: Workplace, reporter: Reporter) -> 
     part_of = {kind: part for part, kind in PARTS.items()}
     rows, data = [], []
     for files in kits:
+        _tell_damaged_lists(files, reporter)
         for backup in find(files, *PARTS.values()):
             part = next(part for kind, part in part_of.items() if backup.kind.startswith(kind))
             saved_by = backup.saved_by or "not in the list"
