@@ -14,19 +14,37 @@ from iotprovision.actions.restore import (
     FlashAreaRestored,
     RegistersRestored,
     SlotRestored,
+    why_broken,
 )
 from iotprovision.actions.restore_modem import ModemCertificatesRestored
 from iotprovision.actions.rootcerts import next_kind
 from iotprovision.actions.secure_element import SLOT_KIND
 from iotprovision.actions.wincupgrade import BridgeFirmware, WifiModuleFirmware
 from iotprovision.backups import Backup
-from iotprovision.chips.winc_flash import ROOT_STORE
+from iotprovision.chips.winc_flash import CLIENT_AREA, ROOT_STORE
 from iotprovision.chips.winc_image import WincImage
-from iotprovision.errors import UsageError
+from iotprovision.errors import StoreError, UsageError
 from iotprovision.firmware.hex_image import HexImage
 from iotprovision.kit_run import KitRun, now
 from iotprovision.steps import Step
+from iotprovision.store import Store
 from iotprovision.workplace import Workplace
+
+AREAS = {"credentials": CLIENT_AREA, "root-certificates": ROOT_STORE}
+
+
+def why_passed_over(files: Store, part: str, backup: Backup) -> str:
+    """Why a backup is whole and of no use all the same: it is the state after a write that was broken off.
+
+    :returns: empty where it is of use, or where it is to be refused when it is read
+    """
+    if part not in AREAS:
+        return ""
+    try:
+        content = backups.read(files, backup, as_it_is=True)
+    except StoreError:
+        return ""
+    return why_broken(AREAS[part], content) if len(content) == AREAS[part].size else ""
 
 
 def restore(work: KitRun, place: Workplace, chosen: Mapping[str, Backup], as_they_are: bool) -> None:

@@ -92,7 +92,7 @@ def perform(options: argparse.Namespace, place: Workplace, reporter: Reporter) -
     place.open(needs_account=False)
     with KitRun(options, place, reporter, "restore", owned=(CLIENT_AREA, ROOT_STORE)) as work:
         _tell_damaged_lists(work.files, reporter)
-        chosen = _chosen(work.files, options.only, date)
+        chosen = _chosen(work.files, options.only, date, reporter)
         for part, backup in chosen.items():
             reporter.notice(f"Backup of {CALLED[part]}: {backup.name}, saved {backup.shown_time}")
         reporter.add("restored_from", {part: backup.name for part, backup in chosen.items()})
@@ -114,16 +114,20 @@ def _tell_damaged_lists(files: Store, reporter: Reporter) -> None:
         )
 
 
-def _chosen(files: Store, only: list[str] | None, date: str) -> Mapping[str, Backup]:
+def _chosen(files: Store, only: list[str] | None, date: str, reporter: Reporter) -> Mapping[str, Backup]:
     from iotprovision.backups import RESTORING, find
+    from iotprovision.restore_plan import why_passed_over
 
     chosen: dict[str, Backup] = {}
     parts = only or [part for part in PARTS if part not in ONLY_WHEN_NAMED]
     for part in parts:
         for backup in find(files, PARTS[part]):
             if f"{backup.time:%Y%m%d%H%M%S%f}".startswith(date) and (date or backup.saved_by not in RESTORING):
-                chosen[part] = backup
-                break
+                reason = why_passed_over(files, part, backup)
+                if not reason:
+                    chosen[part] = backup
+                    break
+                reporter.warning(f"{backup.name} is passed over, for it holds no whole store: {reason}")
         else:
             if only:
                 raise _missing(files, CALLED[part], PARTS[part], date)
