@@ -113,6 +113,32 @@ def test_a_part_by_its_date(home: Path, overwritten: tuple[Path, dict[str, bytes
     assert titles == ["Board registers from their backup", "Debugger restarted"], "the MCU is not touched"
 
 
+def test_the_list_by_part_and_date(home: Path) -> None:
+    every = restore(home, "--list").document["backups"]
+    registers = [each for each in every if each["part"] == "registers"]
+    assert 0 < len(registers) < len(every)
+    assert restore(home, "--list", "--only", "registers").document["backups"] == registers
+    time = registers[0]["time"]
+    stamp = Path(registers[0]["file"]).stem.removeprefix("board-config-")
+    for written in (time, stamp, time[:-1].replace("T", " ") + " UTC"):
+        listed = restore(home, "--list", "--date", written).document["backups"]
+        assert registers[0] in listed
+        assert {each["time"] for each in listed} == {time}
+    assert restore(home, "--list", "--date", time[:10]).document["backups"] == [
+        each for each in every if each["time"][:10] == time[:10]
+    ]
+    assert restore(home, "--list", "--date", "2001-01-01").document["backups"] == []
+
+
+def test_force_writes_what_is_there_already(home: Path) -> None:
+    assert restore(home, "--only", "registers").code == 0
+    before, counted = chips(home), meters(home)
+    outcome = restore(home, "--only", "registers", "--force")
+    assert outcome.code == 0, outcome.err
+    assert meters(home)["register_writes"] > counted["register_writes"]
+    assert chips(home) == before
+
+
 def test_a_file_whose_name_has_no_time(home: Path) -> None:
     """Nobody's backup: it is passed over, and no run fails for it."""
     (folder,) = (home / "simulator" / "certificates").glob("MCHP*")
@@ -188,6 +214,10 @@ def test_slot_8_of_the_secure_element(tmp_path: Path) -> None:
     assert [content[:11] for content in slot] == [b"0ne00AbCd12", b"0ne99999999"]
     outcome = restore(tmp_path, "--only", "slot-8")
     assert outcome.code == 0, outcome.err
+    assert yaml_slot(tmp_path) == slot[0]
+    again = restore(tmp_path, "--only", "slot-8", "--force")
+    assert again.code == 0, again.err
+    assert step(again, "Slot 8")["done"].endswith(Path(outcome.document["restored_from"]["slot-8"]).name)
     assert yaml_slot(tmp_path) == slot[0]
 
 
@@ -377,6 +407,10 @@ def test_all_is_judged_before_anything_is_touched(part: str, pattern: str, spoil
     [
         (("--date", "yesterday"), ExitCode.USAGE, "is no date"),
         (("--date", "2026"), ExitCode.USAGE, "is no date"),
+        (("--date", "2026-1-2T14"), ExitCode.USAGE, "is no date"),
+        (("--date", "2026-13-01"), ExitCode.USAGE, "is no date"),
+        (("--date", "2026-11-22T24"), ExitCode.USAGE, "is no date"),
+        (("--date", "20011231T235959"), ExitCode.STORE, "There are backups of:"),
         (("--only", "slot-8"), ExitCode.STORE, "There is no backup of slot 8"),
         (("--date", "2001-01-01"), ExitCode.STORE, "There are backups of:"),
     ],

@@ -178,6 +178,7 @@ class RegistersRestored(Step):
     action = ACTION
     proof = "registers read back, every byte equal"
     would = "save the registers and write the backup"
+    forced_by = frozenset({"force"})
 
     def __init__(
         self, kit: FoundKit, load: Callable[[], bytes], source: str, files: Store, clock: Callable[[], datetime]
@@ -222,6 +223,7 @@ class SlotRestored(Step):
     action = ACTION
     proof = "read back, every byte equal"
     would = "save the slot and write the backup"
+    forced_by = frozenset({"force"})
 
     def __init__(
         self,

@@ -34,6 +34,7 @@ class ModemCertificatesRestored(Step):
     action = ACTION
     proof = "read back, every byte equal"
     would = "save what is there and write the backup"
+    forced_by = frozenset({"force"})
 
     def __init__(
         self,
