@@ -20,6 +20,7 @@ from iotprovision.store import Store
 
 LIST_FILE = "backups.json"
 TIME_FORMAT = "%Y%m%dT%H%M%S%f"
+_DAMAGED = f"{LIST_FILE}.damaged-"
 RESTORING = frozenset({"restore", "rootcerts --rrc"})
 """Who saves what a restore is about to replace. That is kept too, but a next restore does not take it by itself: it
 would only undo the first one."""
@@ -60,6 +61,8 @@ def file_name(kind: str, time: datetime, ending: str) -> str:
 def save(files: Store, name: str, content: bytes, saved_by: str) -> None:
     """Keep a backup and list it.
 
+    A list that is damaged is put aside, not overwritten: a person may be able to read it.
+
     :param files: the kit's folder, which the run has locked
     :raises StoreError: there is one of this name already, or the folder cannot be written
     """
@@ -70,6 +73,11 @@ def save(files: Store, name: str, content: bytes, saved_by: str) -> None:
             "look at this computer's clock",
         )
     files.write(name, content)
+    damaged = files.read(LIST_FILE)
+    if damaged and _parsed(damaged) is None:
+        match = _NAME.fullmatch(name)
+        assert match is not None, "every backup is named by file_name()"
+        files.write(f"{_DAMAGED}{match['time']}", damaged)
     entry = {"kit": files.folder.name, "sha256": hashlib.sha256(content).hexdigest(), "saved_by": saved_by}
     files.write(LIST_FILE, json.dumps({**_listed(files), name: entry}, indent=1).encode())
 
@@ -85,7 +93,10 @@ def find(files: Store, *kinds: str) -> list[Backup]:
         match = _NAME.fullmatch(name)
         if match is None or not any(re.fullmatch(rf"{re.escape(kind)}(-\d{{3,}})?", match["kind"]) for kind in kinds):
             continue
-        time = datetime.strptime(match["time"], TIME_FORMAT).replace(tzinfo=timezone.utc)
+        try:
+            time = datetime.strptime(match["time"], TIME_FORMAT).replace(tzinfo=timezone.utc)
+        except ValueError:  # digits that are no time: no run named it so
+            continue
         entry = listed.get(name, {})
         values = (str(entry.get(key, "")) for key in ("kit", "sha256", "saved_by"))
         found.append(Backup(name, match["kind"], time, *values))
@@ -140,12 +151,24 @@ def read(files: Store, backup: Backup, as_it_is: bool) -> bytes:
     return content
 
 
+def damaged_lists(files: Store) -> list[str]:
+    """The names of lists that are damaged: those that were put aside, and the present one."""
+    content = files.read(LIST_FILE)
+    present = [LIST_FILE] if content and _parsed(content) is None else []
+    return files.names(f"{_DAMAGED}*") + present
+
+
 def _listed(files: Store) -> Mapping[str, Mapping[str, Any]]:
     """What the list says. One that is damaged knows nothing, so that its files are taken only on demand."""
+    return _parsed(files.read(LIST_FILE) or b"{}") or {}
+
+
+def _parsed(content: bytes) -> Mapping[str, Mapping[str, Any]] | None:
+    """A list's entries; None where it is damaged."""
     try:
-        content = json.loads(files.read(LIST_FILE) or b"{}")
+        entries = json.loads(content)
     except ValueError:
-        return {}
-    if not isinstance(content, dict):
-        return {}
-    return {name: entry for name, entry in content.items() if isinstance(entry, dict)}
+        return None
+    if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
+        return None
+    return entries

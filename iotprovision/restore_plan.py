@@ -14,19 +14,37 @@ from iotprovision.actions.restore import (
     FlashAreaRestored,
     RegistersRestored,
     SlotRestored,
+    why_broken,
 )
 from iotprovision.actions.restore_modem import ModemCertificatesRestored
 from iotprovision.actions.rootcerts import next_kind
 from iotprovision.actions.secure_element import SLOT_KIND
 from iotprovision.actions.wincupgrade import BridgeFirmware, WifiModuleFirmware
 from iotprovision.backups import Backup
-from iotprovision.chips.winc_flash import ROOT_STORE
+from iotprovision.chips.winc_flash import CLIENT_AREA, ROOT_STORE
 from iotprovision.chips.winc_image import WincImage
-from iotprovision.errors import UsageError
+from iotprovision.errors import StoreError, UsageError
 from iotprovision.firmware.hex_image import HexImage
 from iotprovision.kit_run import KitRun, now
 from iotprovision.steps import Step
+from iotprovision.store import Store
 from iotprovision.workplace import Workplace
+
+AREAS = {"credentials": CLIENT_AREA, "root-certificates": ROOT_STORE}
+
+
+def why_passed_over(files: Store, part: str, backup: Backup) -> str:
+    """Why a backup is whole and of no use all the same: it is the state after a write that was broken off.
+
+    :returns: empty where it is of use, or where it is to be refused when it is read
+    """
+    if part not in AREAS:
+        return ""
+    try:
+        content = backups.read(files, backup, as_it_is=True)
+    except StoreError:
+        return ""
+    return why_broken(AREAS[part], content) if len(content) == AREAS[part].size else ""
 
 
 def restore(work: KitRun, place: Workplace, chosen: Mapping[str, Backup], as_they_are: bool) -> None:
@@ -61,12 +79,13 @@ def restore(work: KitRun, place: Workplace, chosen: Mapping[str, Backup], as_the
                 lambda: next_kind(work.files),
             )
         )
-    if "slot-8" in chosen:
-        on_chips.append(SlotRestored(work.target, loads["slot-8"], names["slot-8"], work.files, now, SLOT_KIND))
+    # Before the slot: whether they are for the key of this kit is known only now.
     if "modem" in chosen:
         on_chips.append(
             ModemCertificatesRestored(work.target, work.chip, loads["modem"], names["modem"], work.files, now)
         )
+    if "slot-8" in chosen:
+        on_chips.append(SlotRestored(work.target, loads["slot-8"], names["slot-8"], work.files, now, SLOT_KIND))
     after: list[Step] = []
     if "registers" in chosen:
         registers = RegistersRestored(work.kit, loads["registers"], names["registers"], work.files, now)

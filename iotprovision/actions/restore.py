@@ -11,9 +11,9 @@ from iotprovision import backups, interrupts
 from iotprovision.actions.flash import ImageInFlash
 from iotprovision.actions.identity import Chip, running_link
 from iotprovision.actions.links import KIND as REGISTERS_KIND
-from iotprovision.chips import client_store
-from iotprovision.chips.ecc608 import PROVISIONING_DATA_SLOT, public_key_from_coordinates
-from iotprovision.chips.winc_flash import CLIENT_AREA, ERASED, PAGE, FlashArea
+from iotprovision.chips import client_store, root_store
+from iotprovision.chips.ecc608 import PROVISIONING_DATA_SLOT, public_key_from_coordinates, slot_size
+from iotprovision.chips.winc_flash import CLIENT_AREA, CLIENT_STORE, ERASED, PAGE, ROOT_STORE, FlashArea
 from iotprovision.errors import ChipRefusedError, ProofError, StoreError
 from iotprovision.findings import Finding, State
 from iotprovision.kit import registers
@@ -68,11 +68,11 @@ class FlashAreaRestored(Step):
 
     def prepare(self) -> None:
         self._wanted = self._load()
-        if len(self._wanted) != self._area.size:
+        _check_size(self._files, self._source, self._wanted, self._area.size, "this part of the flash")
+        broken = why_broken(self._area, self._wanted)
+        if broken:
             raise StoreError(
-                f"The backup {self._files.path(self._source)} is damaged",
-                f"It has {len(self._wanted)} bytes, and this part of the flash has {self._area.size}.",
-                "name another date",
+                f"The backup {self._files.path(self._source)} holds no whole store", broken, "name another date"
             )
 
     def check(self, progress: Progress) -> Finding:
@@ -143,6 +143,27 @@ class CredentialsRestored(FlashAreaRestored):
         return super().check(progress)
 
 
+def why_broken(area: FlashArea, content: bytes) -> str:
+    """Why this is nothing that the Wi-Fi module could use, as after a write that was broken off; empty where it is."""
+    try:
+        if area == ROOT_STORE:
+            root_store.parse(content)
+        elif area == CLIENT_AREA:
+            client_store.parse(content[: CLIENT_STORE.size])
+    except ProofError as error:
+        return error.why
+    return ""
+
+
+def _check_size(files: Store, source: str, content: bytes, size: int, place: str) -> None:
+    if len(content) != size:
+        raise StoreError(
+            f"The backup {files.path(source)} is damaged",
+            f"It has {len(content)} bytes, and {place} has {size}.",
+            "name another date",
+        )
+
+
 def _device_certificate(area: bytes) -> x509.Certificate | None:
     try:
         return x509.load_der_x509_certificate(client_store.parse(area).certificates[0])
@@ -157,6 +178,7 @@ class RegistersRestored(Step):
     action = ACTION
     proof = "registers read back, every byte equal"
     would = "save the registers and write the backup"
+    forced_by = frozenset({"force"})
 
     def __init__(
         self, kit: FoundKit, load: Callable[[], bytes], source: str, files: Store, clock: Callable[[], datetime]
@@ -171,6 +193,7 @@ class RegistersRestored(Step):
 
     def prepare(self) -> None:
         self._wanted = self._load()
+        registers.check_saved(self._kit.serial_number, self._wanted)
 
     def check(self, progress: Progress) -> Finding:
         found = registers.read_block(self._kit.serial_number)
@@ -200,6 +223,7 @@ class SlotRestored(Step):
     action = ACTION
     proof = "read back, every byte equal"
     would = "save the slot and write the backup"
+    forced_by = frozenset({"force"})
 
     def __init__(
         self,
@@ -219,6 +243,7 @@ class SlotRestored(Step):
 
     def prepare(self) -> None:
         self._wanted = self._load()
+        _check_size(self._files, self._source, self._wanted, slot_size(PROVISIONING_DATA_SLOT), "the slot")
 
     def check(self, progress: Progress) -> Finding:
         found = running_link(self._target).read_slot(PROVISIONING_DATA_SLOT)

@@ -26,13 +26,15 @@ from iotprovision.wire.modem import modem
 class ModemCertificatesRestored(Step):
     """The modem holds the certificates that an earlier run had saved: of the device, and of the authorities of servers.
 
-    A backup has them one behind the other; the device's is the one for the key in the secure element.
+    A backup has them one behind the other; the device's is the one that is no authority. A modem that had none when it
+    was saved keeps the one that it has.
     """
 
     title = "Certificates in the modem from their backup"
     action = ACTION
     proof = "read back, every byte equal"
     would = "save what is there and write the backup"
+    forced_by = frozenset({"force"})
 
     def __init__(
         self,
@@ -85,20 +87,33 @@ class ModemCertificatesRestored(Step):
     def _wanted(self) -> dict[int, bytes]:
         """What each slot shall hold, the device certificate last: with it, the kit is complete.
 
-        :raises StoreError: none of the certificates is for the key of this kit
+        :raises StoreError: the device certificate is not for the key of this kit
         """
         running_link(self._target)
         own = public_key_from_coordinates(self._chip.public_key).public_numbers()
         keys = [p256_key(certificate) for certificate in self._certificates]
         is_device = [key is not None and key.public_numbers() == own for key in keys]
-        if not any(is_device):
+        if not any(is_device) and not all(map(_is_authority, self._certificates)):
             raise StoreError(
                 f"The backup {self._files.path(self._source)} is of another kit, or of another secure element",
-                "No certificate in it is for the key in this one. Nothing was written.",
+                "The device certificate in it is not for the key in this one. The modem stays as it was.",
                 "name another date, or provision the kit again",
             )
         pems = [certificate.public_bytes(Encoding.PEM) for certificate in self._certificates]
         authorities = b"".join(pem for pem, device in zip(pems, is_device, strict=True) if not device)
-        device = next(pem for pem, device in zip(pems, is_device, strict=True) if device)
-        wanted = {SERVER_AUTHORITIES_SLOT: certificate_data(authorities, "of the servers")} if authorities else {}
-        return {**wanted, DEVICE_CERTIFICATE_SLOT: certificate_data(device, "of the device")}
+        device = next((pem for pem, device in zip(pems, is_device, strict=True) if device), b"")
+        wanted = {
+            SERVER_AUTHORITIES_SLOT: certificate_data(authorities, "of the servers"),
+            DEVICE_CERTIFICATE_SLOT: certificate_data(device, "of the device"),
+        }
+        return {slot: content for slot, content in wanted.items() if content}
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    """Roots of version 1 have no extensions, and are authorities."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return certificate.version is x509.Version.v1
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        return False

@@ -145,10 +145,12 @@ def next_kind(files: Store) -> str:
     return f"{KIND}-{max((number_of(backup) for backup in backups.find(files, KIND)), default=0) + 1:03}"
 
 
-def backup_of_roots(files: Store, number: int | None, as_it_is: bool) -> WantedRoots:
+def backup_of_roots(files: Store, number: int | None, as_it_is: bool, tell: Callable[[str], None]) -> WantedRoots:
     """The roots in a backup.
 
-    :param number: which; None is the newest that was saved when other roots were put in place of these
+    :param number: which; None is the newest that was saved when other roots were put in place of these, and that is
+        whole: after a write that was broken off, the module held none
+    :param tell: called with what a person is to know of each that is passed over
     :raises StoreError: there is none, or it is damaged or of another kit
     """
     found = backups.find(files, KIND)
@@ -166,11 +168,17 @@ def backup_of_roots(files: Store, number: int | None, as_it_is: bool) -> WantedR
             else f"{files.folder} has none: one is made when roots are written.",
             "put the vendor's roots back: iotprovision rootcerts --rrc factory",
         )
-    backup = chosen[0]
-    try:
-        roots = root_store.parse(backups.read(files, backup, as_it_is))
-    except ProofError as error:
-        raise StoreError(
-            f"The backup {files.path(backup.name)} holds no root certificate store", error.why, "name another number"
-        ) from error
+    for backup in chosen:
+        try:
+            roots = root_store.parse(backups.read(files, backup, as_it_is))
+        except ProofError as error:
+            if backup is not chosen[-1]:
+                tell(f"{backup.name} is passed over, for it holds no whole store: {error.why}")
+                continue
+            raise StoreError(
+                f"The backup {files.path(backup.name)} holds no root certificate store",
+                error.why,
+                "name another number",
+            ) from error
+        break
     return WantedRoots(roots, f"as in {backup.name}", RESTORED_BY)

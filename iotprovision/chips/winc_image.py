@@ -92,7 +92,7 @@ class WincImage:
             raise UsageError(
                 f"{name} is no image of the Wi-Fi module's flash",
                 f"It has {len(content)} bytes, and the flash of a WINC1510 has {SIZE}.",
-                "leave the option out to use the vendor's image",
+                "take an image of the whole flash, such as the vendor's or another backup",
             )
         self._content = content
         version = control_section_version(self.sector(COMMIT_SECTOR))
@@ -100,7 +100,7 @@ class WincImage:
             raise UsageError(
                 f"{name} is no image of the Wi-Fi module's flash",
                 f"It has no control section at 0x{COMMIT_SECTOR:X}, so the module would not start its firmware.",
-                "leave the option out to use the vendor's image",
+                "take an image of the whole flash, such as the vendor's or another backup",
             )
         self.name = name
         self.version = version

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from iotprovision.errors import ExitCode, StoreError, UsageError
 
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
@@ -46,7 +48,10 @@ NEVER_BACK = (
     "keys that were made anew: a certificate for an earlier key is of no use to the kit, and is refused",
     "what an account was told: the actions certs and provision tell it again",
 )
-DIGITS = frozenset("0123456789")
+_DATE = re.compile(
+    r"(\d{4})-?(\d\d)-?(\d\d)(?:[T ](\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.?(\d{1,6}))?)?)?(?:Z| UTC)?)?", re.ASCII
+)
+"""A day, or a time as far as it is known, as --list, its JSON and the names of the files have it."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -85,13 +90,14 @@ def perform(options: argparse.Namespace, place: Workplace, reporter: Reporter) -
     """Choose the backups first; then the kit, its chips first and its application last."""
     date = _digits(options.date)
     if options.list:
-        return _list(options, place, reporter)
+        return _list(options, date, place, reporter)
     from iotprovision.chips.winc_flash import CLIENT_AREA, ROOT_STORE
     from iotprovision.kit_run import KitRun
 
     place.open(needs_account=False)
     with KitRun(options, place, reporter, "restore", owned=(CLIENT_AREA, ROOT_STORE)) as work:
-        chosen = _chosen(work.files, options.only, date)
+        _tell_damaged_lists(work.files, reporter)
+        chosen = _chosen(work.files, options.only, date, reporter)
         for part, backup in chosen.items():
             reporter.notice(f"Backup of {CALLED[part]}: {backup.name}, saved {backup.shown_time}")
         reporter.add("restored_from", {part: backup.name for part, backup in chosen.items()})
@@ -104,22 +110,39 @@ def perform(options: argparse.Namespace, place: Workplace, reporter: Reporter) -
     return ExitCode.OK
 
 
-def _chosen(files: Store, only: list[str] | None, date: str) -> Mapping[str, Backup]:
+def _tell_damaged_lists(files: Store, reporter: Reporter) -> None:
+    from iotprovision.backups import damaged_lists
+
+    for name in damaged_lists(files):
+        reporter.warning(
+            f"{files.path(name)} is a damaged list of backups: those that only it knew are taken with --force alone"
+        )
+
+
+def _chosen(files: Store, only: list[str] | None, date: str, reporter: Reporter) -> Mapping[str, Backup]:
     from iotprovision.backups import RESTORING, find
+    from iotprovision.restore_plan import why_passed_over
 
     chosen: dict[str, Backup] = {}
     parts = only or [part for part in PARTS if part not in ONLY_WHEN_NAMED]
     for part in parts:
         for backup in find(files, PARTS[part]):
-            if f"{backup.time:%Y%m%d%H%M%S%f}".startswith(date) and (date or backup.saved_by not in RESTORING):
-                chosen[part] = backup
-                break
+            if _is_of(backup, date) and (date or backup.saved_by not in RESTORING):
+                reason = why_passed_over(files, part, backup)
+                if not reason:
+                    chosen[part] = backup
+                    break
+                reporter.warning(f"{backup.name} is passed over, for it holds no whole store: {reason}")
         else:
             if only:
                 raise _missing(files, CALLED[part], PARTS[part], date)
     if not chosen:
         raise _missing(files, "anything", "", date)
     return chosen
+
+
+def _is_of(backup: Backup, date: str) -> bool:
+    return f"{backup.time:%Y%m%d%H%M%S%f}".startswith(date)
 
 
 def _missing(files: Store, called: str, kind: str, date: str) -> StoreError:
@@ -137,25 +160,34 @@ def _missing(files: Store, called: str, kind: str, date: str) -> StoreError:
 
 def _digits(date: str | None) -> str:
     """The beginning of a time, digits only."""
+    from datetime import datetime
+
     if date is None:
         return ""
-    digits = "".join(character for character in date if character in DIGITS)
-    rest = set(date) - DIGITS - set("-:.T Z")
-    if rest or len(digits) < len("20261122"):
-        raise UsageError(f"{date!r} is no date", hint="such as 2026-11-22 or 2026-11-22T14:33:21, as --list shows them")
-    return digits
+    match = _DATE.fullmatch(date)
+    parts = [part for part in match.groups() if part] if match else []
+    try:
+        datetime(*map(int, parts))  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"{date!r} is no date", hint="such as 2026-11-22 or 2026-11-22T14:33:21, as --list shows them"
+        ) from error
+    return "".join(parts)
 
 
-def _list(options: argparse.Namespace, place: Workplace, reporter: Reporter) -> ExitCode:
+def _list(options: argparse.Namespace, date: str, place: Workplace, reporter: Reporter) -> ExitCode:
     """From the store alone: the kit need not be there."""
     from iotprovision.backups import find
 
     suffix = (options.serial_number or "").lower()
     kits = [files for files in place.store.kits() if files.folder.name.lower().endswith(suffix)]
-    part_of = {kind: part for part, kind in PARTS.items()}
+    part_of = {kind: part for part, kind in PARTS.items() if not options.only or part in options.only}
     rows, data = [], []
     for files in kits:
-        for backup in find(files, *PARTS.values()):
+        _tell_damaged_lists(files, reporter)
+        for backup in find(files, *part_of):
+            if not _is_of(backup, date):
+                continue
             part = next(part for kind, part in part_of.items() if backup.kind.startswith(kind))
             saved_by = backup.saved_by or "not in the list"
             rows.append((files.folder.name, backup.shown_time, part, saved_by, backup.name))
@@ -170,6 +202,7 @@ def _list(options: argparse.Namespace, place: Workplace, reporter: Reporter) -> 
             )
     reporter.add("backups", data)
     if not rows:
-        reporter.notice("There are no backups: runs make them before they overwrite anything on a kit")
+        such = " of that part or date" if options.only or date else ""
+        reporter.notice(f"There are no backups{such}: runs make them before they overwrite anything on a kit")
     reporter.rows(("Kit", "Saved", "Part", "Saved by", "File"), rows)
     return ExitCode.OK

@@ -75,7 +75,7 @@ def perform(options: argparse.Namespace, place: Workplace, reporter: Reporter) -
     place.open(needs_account=False)
     with KitRun(options, place, reporter, "rootcerts", owned=(ROOT_STORE,)) as work:
         _check_wifi(work.kit)
-        wanted = installed or _restored(options, number, place, work.files)
+        wanted = installed or _restored(options, number, place, work.files, reporter)
         for name in wanted.expired(now()):
             reporter.warning(f"a root certificate has expired: {name}")
         step = RootCertificates(work.target, lambda: wanted, work.files, now)
@@ -101,12 +101,14 @@ def _from_folder(options: argparse.Namespace) -> WantedRoots:
     return WantedRoots(tuple(roots), f"from {options.install}", names=roots)
 
 
-def _restored(options: argparse.Namespace, number: int | None, place: Workplace, files: Store) -> WantedRoots:
+def _restored(
+    options: argparse.Namespace, number: int | None, place: Workplace, files: Store, reporter: Reporter
+) -> WantedRoots:
     from iotprovision.actions.rootcerts import RESTORED_BY, WantedRoots, backup_of_roots
     from iotprovision.chips.root_store import parse
 
     if options.restore != FACTORY:
-        return backup_of_roots(files, number, options.force)
+        return backup_of_roots(files, number, options.force, reporter.warning)
     cache = place.cache()
     image = next(image for image in cache.index.images if FACTORY_JOB in image.jobs)
     return WantedRoots(parse(cache.path(image).read_bytes()), "the vendor's", RESTORED_BY)

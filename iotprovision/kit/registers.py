@@ -151,29 +151,47 @@ def read_block(serial_number: str) -> bytes:
         return bytes(_read_configuration(serial_number, transport).data_array["kit"])
 
 
+def check_saved(serial_number: str, block: bytes) -> None:
+    """Whether :func:`restore` would take these bytes; writes nothing.
+
+    :raises UsageError, AccessError: as there
+    """
+    _check_size(block)
+    with connection(serial_number) as transport:
+        _check_same_kit(_read_configuration(serial_number, transport), block)
+
+
 def restore(serial_number: str, block: bytes) -> None:
     """Write back all 512 bytes that an earlier write() returned.
 
     :raises UsageError: not 512 bytes, or with the name or serial number of another kit
     :raises ProofError, AccessError: as in write()
     """
-    if len(block) != BLOCK_SIZE:
-        raise UsageError(f"A saved board configuration has {BLOCK_SIZE} bytes, this one has {len(block)}")
+    _check_size(block)
     with connection(serial_number) as transport:
         configuration = _read_configuration(serial_number, transport)
-        present = bytes(configuration.data_array["kit"])
-        for name in ("KITNAME", "SERNUM"):
-            register = _register(configuration, name)
-            found, saved = register.decode(present), register.decode(block)
-            if found != saved:
-                raise UsageError(
-                    "The saved board configuration is of another kit",
-                    f"Its register {name} is {saved!r}, that of this kit {found!r}. Nothing was written.",
-                )
+        _check_same_kit(configuration, block)
         configuration.data_array["kit"] = list(block)
         with vendor_errors(serial_number):
             configuration.config_program(source="kit", update_date=False)
         _prove(serial_number, transport, block)
+
+
+def _check_size(block: bytes) -> None:
+    if len(block) != BLOCK_SIZE:
+        raise UsageError(f"A saved board configuration has {BLOCK_SIZE} bytes, this one has {len(block)}")
+
+
+def _check_same_kit(configuration: Any, block: bytes) -> None:
+    present = bytes(configuration.data_array["kit"])
+    for name in ("KITNAME", "SERNUM"):
+        register = _register(configuration, name)
+        found, saved = register.decode(present), register.decode(block)
+        if found != saved:
+            raise UsageError(
+                "The saved board configuration is of another kit",
+                f"Its register {name} is {saved!r}, that of this kit {found!r}. Nothing was written.",
+            )
 
 
 def _read_configuration(serial_number: str, transport: Any) -> Any:
