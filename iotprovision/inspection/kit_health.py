@@ -50,10 +50,14 @@ def check_kits(suffix: str, given_port: str | None, named: KitDescription | None
     for other in others:
         yield _other(other)
     for kit in kits:
-        yield fine("kit-access", f"{kit.name} {kit.serial_number}, {kit.mcu}, answers")
-        yield from guarded("kit-power", lambda kit=kit: [_power(kit)])
-        yield from guarded("debugger-firmware", lambda kit=kit: [_debugger(kit)])
-        yield from guarded("serial-port", lambda kit=kit: [_port(kit, given_port)])
+        yield from _of_kit(kit, given_port)
+
+
+def _of_kit(kit: FoundKit, given_port: str | None) -> Iterator[Diagnosis]:
+    yield fine("kit-access", f"{kit.name} {kit.serial_number}, {kit.mcu}, answers")
+    yield from guarded("kit-power", lambda: [_power(kit)])
+    yield from guarded("debugger-firmware", lambda: [_debugger(kit)])
+    yield from guarded("serial-port", lambda: [_port(kit, given_port)])
 
 
 def _other(other: UnreachableKit) -> Diagnosis:

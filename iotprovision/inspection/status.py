@@ -16,6 +16,7 @@ from iotprovision.inspection.kit_status import APPLICATION, KitStatus, kit_statu
 from iotprovision.inspection.looks import Look, unknown
 from iotprovision.kit.detection import FoundKit, UnreachableKit, detect_kits
 from iotprovision.pki.authority import SIGNER_CERTIFICATE
+from iotprovision.pki.reading import from_pem
 from iotprovision.report import Reporter
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class Status:
     def _signer(self) -> x509.Certificate | None:
         data = self._place.store.read(SIGNER_CERTIFICATE)
         try:
-            return x509.load_pem_x509_certificate(data) if data else None
+            return from_pem(data) if data else None
         except ValueError:
             self._reporter.warning(
                 f"{self._place.store.path(SIGNER_CERTIFICATE)} is damaged; iotprovision doctor says more"
