@@ -7,9 +7,11 @@ import json
 import os
 import re
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -252,6 +254,14 @@ def test_the_udev_rule_is_put_in_place(tmp_path: Path) -> None:
         ('# SUBSYSTEM=="usb", ATTR{idVendor}=="03eb", MODE="0666"', Verdict.PROBLEM),
         ('SUBSYSTEM=="usb", ATTR{idVendor}=="03eb", ATTR{idProduct}=="2175", MODE="0666"', Verdict.PROBLEM),
         ('SUBSYSTEM=="usb", ATTR{idVendor}=="03eb", ENV{ID_MM_DEVICE_IGNORE}="1"', Verdict.PROBLEM),
+        ('SUBSYSTEM=="usb", ATTR{idVendor}=="03eb", ENV{ID_MODEL}="kit"', Verdict.PROBLEM),
+        ('SUBSYSTEM=="usb", ATTR{idVendor}=="03eb", TAG-="uaccess"', Verdict.PROBLEM),
+        ('SUBSYSTEM=="usb", ATTR{idVendor}=="03eb", MODE="0600"', Verdict.PROBLEM),
+        ('SUBSYSTEM=="usb", ATTR{idVendor}=="03eb", MODE="0664"', Verdict.PROBLEM),  # the group is root
+        ('SUBSYSTEM=="usb", ATTR{idVendor}=="03eb", MODE="0660", GROUP="plugdev"', Verdict.FINE),
+        ('SUBSYSTEM=="usb", ATTR{idVendor}=="03eb", MODE:="666"', Verdict.FINE),
+        ('SUBSYSTEM=="usb", ATTR{idVendor}=="03eb", GROUP="plugdev"', Verdict.FINE),
+        ('SUBSYSTEM=="usb", ATTR{idVendor}=="03eb", MODE="0600", OWNER="tester"', Verdict.FINE),
     ],
 )
 def test_rules_of_others_count(line: str, verdict: Verdict, tmp_path: Path) -> None:
@@ -454,6 +464,44 @@ def test_each_right_that_is_lacking_is_named(root: Account, tmp_path: Path) -> N
     assert len(missing) == len(lacking)
     assert not [each for each in found if each.check == "aws-rights-unknown"]
     assert exit_code(found) == ExitCode.CLOUD_DENIED
+
+
+class _FailingService(BaseHTTPRequestHandler):
+    """Knows who asks, and fails at everything else."""
+
+    def do_GET(self) -> None:  # noqa: N802
+        asked = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        status, body = 503, b""
+        if b"GetCallerIdentity" in asked:
+            arn = b"<Arn>arn:aws:iam::111122223333:user/some</Arn><UserId>A</UserId><Account>111122223333</Account>"
+            result = b"<GetCallerIdentityResult>" + arn + b"</GetCallerIdentityResult>"
+            status, body = 200, b"<GetCallerIdentityResponse>" + result + b"</GetCallerIdentityResponse>"
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_PUT = do_DELETE = do_PATCH = do_GET  # noqa: N815
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+def test_a_service_that_fails_says_nothing_of_rights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("iotprovision.cloud.aws.account.ATTEMPTS", 1)
+    file = tmp_path / "config"
+    file.write_text("[default]\nregion=us-east-1\naws_access_key_id=AKIAIOSFODNN7EXAMPLE\naws_secret_access_key=x\n")
+    with ThreadingHTTPServer(("127.0.0.1", 0), _FailingService) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            account = Account(endpoint_url=f"http://127.0.0.1:{server.server_port}", config_file=file)
+            answers = ask(account, rights_for(METHODS))
+        finally:
+            server.shutdown()
+            thread.join()
+    assert set(answers.values()) == {Answer.UNKNOWN}
+    assert len(answers) == len(rights_for(METHODS))
 
 
 def limited(root: Account, folder: Path, name: str, document: dict[str, Any]) -> Account:
