@@ -72,12 +72,13 @@ def framed(options: argparse.Namespace, environment: Environment, writes: bool, 
             code = ExitCode.BUG
             reporter.bug(error, log_file)
     if history is not None:
-        record = record_of(vars(options), reporter.records, reporter.document, code, began, _now())
-        try:
+        try:  # whatever happens to the record: what was done is done all the same
             with interrupts.held():
-                history.add(record)
-        except StoreError as error:  # what was done is done all the same
+                history.add(record_of(vars(options), reporter.records, reporter.document, code, began, _now()))
+        except StoreError as error:
             reporter.warning(str(error))
+        except Exception as error:  # noqa: BLE001 - nothing escapes
+            reporter.warning(f"The run could not be added to the history: {type(error).__name__}: {error}")
     return reporter.end(code)
 
 

@@ -52,7 +52,9 @@ class History:
         """
         import filelock  # not needed to read, and slow to load
 
-        line = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8") + b"\n"
+        text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+        # What is no Unicode, as in the name of a file that is not UTF-8, becomes an escape that JSON has too.
+        line = text.encode("utf-8", "backslashreplace") + b"\n"
         try:
             with filelock.FileLock(self._lock_path, timeout=LOCK_WAIT, mode=FILE_MODE):
                 handle = os.open(
@@ -66,6 +68,12 @@ class History:
                     os.fsync(file.fileno())
         except filelock.Timeout as error:
             raise StoreError(f"The history {self.path} is held by another run", "It did not let go of it.") from error
+        except NotImplementedError as error:
+            raise StoreError(
+                f"Cannot lock the history {self.path}",
+                "Its file system has no locks, and two runs at once would mix their lines.",
+                "name a folder on another file system with IOTPROVISION_HOME",
+            ) from error
         except OSError as error:
             raise StoreError(f"The history {self.path} cannot be written", str(error.strerror or error)) from error
 

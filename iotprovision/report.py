@@ -176,9 +176,15 @@ class Reporter:
         return exit_code if self._written or exit_code else ExitCode.ACCESS
 
     def _write_out(self, text: str) -> None:
-        """Write the result. Who reads it may have gone (``| head``), and a disk may be full: neither undoes the run."""
+        """Write the result. Who reads it may have gone (``| head``), and a disk may be full: neither undoes the run.
+
+        What the stream cannot show (the name of a file, where it takes less than Unicode) becomes a question mark.
+        """
         try:
-            self._out.write(text)
+            try:
+                self._out.write(text)
+            except UnicodeEncodeError as error:
+                self._out.write(text.encode(error.encoding, "replace").decode(error.encoding))
             self._out.flush()
         except OSError as error:
             if not isinstance(error, BrokenPipeError):
@@ -282,7 +288,7 @@ def _open_private(path: str, flags: int) -> int:
 
 def _open_log_file(path: Path) -> Path:
     try:
-        to_file = _PrivateLog(path, maxBytes=LOG_SIZE, backupCount=3, encoding="utf-8")
+        to_file = _PrivateLog(path, maxBytes=LOG_SIZE, backupCount=3, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise StoreError(
             f"The log file {path} cannot be written",

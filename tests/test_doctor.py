@@ -7,9 +7,11 @@ import json
 import os
 import re
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +25,12 @@ from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.aws.jitr_stack import JitrStack
 from iotprovision.cloud.aws.rights import METHODS, RIGHTS, Answer, ask, rights_for
 from iotprovision.environment import Environment
-from iotprovision.errors import ExitCode, UsageError
+from iotprovision.errors import ExitCode, StoreError, UsageError
 from iotprovision.firmware.cache import FirmwareCache
 from iotprovision.history import History
 from iotprovision.inspection.account_health import AccountHealth
 from iotprovision.inspection.computer_health import check_clock, check_firmware, check_store
-from iotprovision.inspection.diagnosis import CHECKS, Diagnosis, Verdict, exit_code, fine, note, problem
+from iotprovision.inspection.diagnosis import CHECKS, Diagnosis, Verdict, exit_code, fine, guarded, note, problem
 from iotprovision.inspection.udev_rule import UdevRules
 from iotprovision.kit import registers
 from iotprovision.simulator.host import attached
@@ -184,9 +186,20 @@ def test_a_kit_of_another_name(kits: KitsOnBus, tmp_path: Path) -> None:
     registers.write(kits.serial, {"KITNAME": "Coffee machine"})
     try:
         outcome = run_tool(tmp_path, "doctor", "--json")
+        of_other = run_tool(tmp_path, "doctor", "--json", "-s", kits.other.serial_number)
     finally:
         registers.write(kits.serial, {"KITNAME": name})
     assert "Coffee machine" in findings(outcome)["kit-unknown"][0]["found"]
+    assert "kit-unknown" not in findings(of_other)
+    assert kits.other.serial_number in findings(of_other)["kit-access"][0]["found"]
+
+
+@pytest.mark.usefixtures("no_aws")
+def test_one_port_is_not_that_of_several_kits(kits: KitsOnBus, tmp_path: Path) -> None:
+    for command in ("doctor", "status"):
+        outcome = run_tool(tmp_path, command, "-P", "socket://127.0.0.1:1")
+        assert outcome.code == ExitCode.USAGE
+        assert "-s" in outcome.err
 
 
 @pytest.mark.usefixtures("no_aws")
@@ -241,6 +254,14 @@ def test_the_udev_rule_is_put_in_place(tmp_path: Path) -> None:
         ('# SUBSYSTEM=="usb", ATTR{idVendor}=="03eb", MODE="0666"', Verdict.PROBLEM),
         ('SUBSYSTEM=="usb", ATTR{idVendor}=="03eb", ATTR{idProduct}=="2175", MODE="0666"', Verdict.PROBLEM),
         ('SUBSYSTEM=="usb", ATTR{idVendor}=="03eb", ENV{ID_MM_DEVICE_IGNORE}="1"', Verdict.PROBLEM),
+        ('SUBSYSTEM=="usb", ATTR{idVendor}=="03eb", ENV{ID_MODEL}="kit"', Verdict.PROBLEM),
+        ('SUBSYSTEM=="usb", ATTR{idVendor}=="03eb", TAG-="uaccess"', Verdict.PROBLEM),
+        ('SUBSYSTEM=="usb", ATTR{idVendor}=="03eb", MODE="0600"', Verdict.PROBLEM),
+        ('SUBSYSTEM=="usb", ATTR{idVendor}=="03eb", MODE="0664"', Verdict.PROBLEM),  # the group is root
+        ('SUBSYSTEM=="usb", ATTR{idVendor}=="03eb", MODE="0660", GROUP="plugdev"', Verdict.FINE),
+        ('SUBSYSTEM=="usb", ATTR{idVendor}=="03eb", MODE:="666"', Verdict.FINE),
+        ('SUBSYSTEM=="usb", ATTR{idVendor}=="03eb", GROUP="plugdev"', Verdict.FINE),
+        ('SUBSYSTEM=="usb", ATTR{idVendor}=="03eb", MODE="0600", OWNER="tester"', Verdict.FINE),
     ],
 )
 def test_rules_of_others_count(line: str, verdict: Verdict, tmp_path: Path) -> None:
@@ -302,6 +323,60 @@ def test_a_history_that_was_cut_off_is_noted(tmp_path: Path) -> None:
         file.write(b'{"time": "20')
     found = by_check(check_store(Store(tmp_path), History(tmp_path)))["history"]
     assert (found.verdict, "line 2 " in found.found) == (Verdict.NOTE, True)
+
+
+@pytest.mark.usefixtures("no_aws")
+def test_a_history_that_cannot_be_read_hides_nothing_else(tmp_path: Path, kits: KitsOnBus) -> None:
+    tmp_path.chmod(0o700)
+    History(tmp_path).path.mkdir()
+    outcome = run_tool(tmp_path, "doctor", "--json")
+    assert set(findings(outcome)) >= {"kit-access", "store-access", "authority", "history", "firmware-content", "clock"}
+    (finding,) = findings(outcome)["history"]
+    assert (finding["verdict"], finding["exit_code"]) == ("problem", int(ExitCode.STORE))
+    assert "chown" in " ".join(finding["cure"])
+    listed = run_tool(tmp_path, "status", "--json")
+    assert listed.code == 0
+    assert kits.serial in {kit["serial_number"] for kit in listed.document["kits"]}
+    assert "cannot be read" in listed.err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need rights elsewhere")
+def test_a_key_that_is_a_link_to_nothing(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    (tmp_path / "signer-ca.key").symlink_to(tmp_path / "not-mounted")
+    found = by_check(check_store(Store(tmp_path), History(tmp_path)))
+    assert found["store-shared"].verdict is Verdict.FINE
+    assert found["history"].verdict is Verdict.FINE
+
+
+def test_a_store_that_cannot_even_be_looked_at(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 300)  # the system refuses the name, whoever asks
+    (finding,) = check_store(Store(folder), History(folder))
+    assert (finding.check, finding.verdict) == ("store-access", Verdict.PROBLEM)
+    assert "IOTPROVISION_HOME" in finding.cure
+
+
+@pytest.mark.usefixtures("no_aws")
+def test_a_check_that_fails_does_not_hide_the_others(tmp_path: Path) -> None:
+    too_long = str(tmp_path / ("x" * 300))
+    with attached(tmp_path / "bus"):
+        outcome = run_tool(tmp_path / "home", "doctor", "--json", variables={"IOTPROVISION_CACHE": too_long})
+    assert outcome.code == ExitCode.KIT
+    assert {"no-kit", "firmware-cache"} <= problems(outcome)
+    assert set(findings(outcome)) >= {"usb-library", "store-access", "aws-profile", "clock"}
+
+
+def test_only_the_command_line_ends_the_whole() -> None:
+    def fails(error: Exception) -> Iterator[Diagnosis]:
+        yield fine("clock", "right")
+        raise error
+
+    for error in (StoreError("No room"), RuntimeError("a fault")):
+        first, second = guarded("clock", lambda error=error: fails(error))
+        assert (first.verdict, second.verdict) == (Verdict.FINE, Verdict.PROBLEM)
+        assert str(error) in second.found
+    with pytest.raises(UsageError):
+        list(guarded("clock", lambda: fails(UsageError("none such"))))
 
 
 def test_a_store_that_is_a_file(tmp_path: Path) -> None:
@@ -389,6 +464,44 @@ def test_each_right_that_is_lacking_is_named(root: Account, tmp_path: Path) -> N
     assert len(missing) == len(lacking)
     assert not [each for each in found if each.check == "aws-rights-unknown"]
     assert exit_code(found) == ExitCode.CLOUD_DENIED
+
+
+class _FailingService(BaseHTTPRequestHandler):
+    """Knows who asks, and fails at everything else."""
+
+    def do_GET(self) -> None:  # noqa: N802
+        asked = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        status, body = 503, b""
+        if b"GetCallerIdentity" in asked:
+            arn = b"<Arn>arn:aws:iam::111122223333:user/some</Arn><UserId>A</UserId><Account>111122223333</Account>"
+            result = b"<GetCallerIdentityResult>" + arn + b"</GetCallerIdentityResult>"
+            status, body = 200, b"<GetCallerIdentityResponse>" + result + b"</GetCallerIdentityResponse>"
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_PUT = do_DELETE = do_PATCH = do_GET  # noqa: N815
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+def test_a_service_that_fails_says_nothing_of_rights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("iotprovision.cloud.aws.account.ATTEMPTS", 1)
+    file = tmp_path / "config"
+    file.write_text("[default]\nregion=us-east-1\naws_access_key_id=AKIAIOSFODNN7EXAMPLE\naws_secret_access_key=x\n")
+    with ThreadingHTTPServer(("127.0.0.1", 0), _FailingService) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            account = Account(endpoint_url=f"http://127.0.0.1:{server.server_port}", config_file=file)
+            answers = ask(account, rights_for(METHODS))
+        finally:
+            server.shutdown()
+            thread.join()
+    assert set(answers.values()) == {Answer.UNKNOWN}
+    assert len(answers) == len(rights_for(METHODS))
 
 
 def limited(root: Account, folder: Path, name: str, document: dict[str, Any]) -> Account:

@@ -11,6 +11,7 @@ import pytest
 from iotprovision.errors import AccessError, ProvisioningError, StoreError
 from iotprovision.firmware.cache import FirmwareCache
 from iotprovision.firmware.debugger_archive import DebuggerArchive
+from iotprovision.history import History
 from iotprovision.kit.debugger_upgrade import finish_upgrade
 from iotprovision.store import Store
 
@@ -43,6 +44,13 @@ def test_the_store(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as raised, Store(tmp_path / "store").lock():
         pytest.fail("locked")
     refused(raised, "IOTPROVISION_HOME")
+
+
+@pytest.mark.usefixtures("without_locks")
+def test_the_history(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="history") as raised:
+        History(tmp_path).add({"time": "2026-01-02T03:04:05+00:00"})
+    assert raised.value.why
 
 
 @pytest.mark.usefixtures("without_locks")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -15,8 +16,12 @@ from typing import Any
 import pytest
 from running import run_tool
 
+from iotprovision.cli import parse
+from iotprovision.environment import Environment
 from iotprovision.errors import ExitCode, StoreError
+from iotprovision.frame import framed
 from iotprovision.history import History
+from iotprovision.report import Reporter
 
 CERTS = ("--simulate", "-c", "aws", "-m", "mar", "certs")
 PASSPHRASE = "correct horse battery"
@@ -148,6 +153,27 @@ def test_runs_that_end_at_once_do_not_mix_their_lines(tmp_path: Path) -> None:
     found, bad = History(tmp_path).read()
     assert bad == []
     assert sorted(record["time"] for record in found) == ["0"] * 40 + ["1"] * 40 + ["2"] * 40
+
+
+def test_a_name_that_is_not_unicode_is_recorded_and_shown(tmp_path: Path) -> None:
+    record = {"time": "2026-01-02T03:04:05+00:00", "error": {"what": "no file f \udcff and 字"}, "run": "x \udcff"}
+    History(tmp_path).add(record)
+    assert History(tmp_path).read() == ([record], [])
+    assert "字".encode() in History(tmp_path).path.read_bytes()
+    assert run_tool(tmp_path, "history").code == 0
+    assert run_tool(tmp_path, "history", "--json").document["runs"] == [record]
+
+
+def test_nothing_that_a_run_leaves_in_its_record_escapes(tmp_path: Path) -> None:
+    err = io.StringIO()
+    environment = Environment(io.StringIO(), err, {"IOTPROVISION_HOME": str(tmp_path)})
+
+    def work(reporter: Reporter, resources: object) -> ExitCode:
+        reporter.add("kit", {"serial_number": {1}})  # no JSON can hold a set
+        return ExitCode.OK
+
+    assert framed(parse(CERTS, environment), environment, True, work) == ExitCode.OK
+    assert "Warning: The run could not be added to the history: TypeError" in err.getvalue()
 
 
 def test_a_history_that_cannot_be_written_undoes_no_run(tmp_path: Path) -> None:

@@ -71,6 +71,19 @@ def test_an_application_of_the_users_own_is_saved_and_put_back(address: int, hom
     assert flash(home) == before, "the saved file brings it back at any time"
 
 
+def test_data_in_the_eeprom_is_kept_where_there_is_no_program(tmp_path: Path) -> None:
+    assert run_tool(tmp_path, *JOB, "certs").code == 0
+    kit = kit_folder(tmp_path)
+    assert run_tool(tmp_path, "status", "--simulate").code == 0
+    assert not flash(tmp_path).strip(b"\xff"), "the kit is not blank"
+    (kit / "eeprom.bin").write_bytes(b"settings".ljust(256, b"\xff"))
+    outcome = run_tool(tmp_path, *JOB, "provision", "--json")
+    assert outcome.code == 0, outcome.err
+    assert "saved as application-" in done(outcome, "Application that the kit held")
+    assert (kit / "eeprom.bin").read_bytes().startswith(b"settings")
+    assert not flash(tmp_path).strip(b"\xff")
+
+
 def test_a_fault_of_the_program_costs_no_application(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def faulty(*_: object) -> None:
         raise ZeroDivisionError

@@ -37,6 +37,22 @@ def test_the_table_fits_a_stream_that_takes_less_than_unicode(encoding: str) -> 
     assert text.encode(encoding, "replace").decode(encoding) in shown
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_words_fit_a_stream_that_takes_less_than_unicode(encoding: str) -> None:
+    content = io.BytesIO()
+    out = io.TextIOWrapper(content, encoding, newline="")
+    Reporter(out, io.StringIO(), {}, as_json=False).text("/home/字/\udcff can be written")
+    shown = content.getvalue().decode(encoding)
+    assert shown == f"/home/{'字' if encoding == 'utf-8' else '?'}/? can be written\n"
+
+
+def test_what_a_stream_can_show_in_its_own_way_is_left_to_it() -> None:
+    content = io.BytesIO()
+    out = io.TextIOWrapper(content, "utf-8", "surrogateescape", newline="")
+    Reporter(out, io.StringIO(), {}, as_json=False).text("f \udcff")
+    assert content.getvalue() == b"f \xff\n"
+
+
 @pytest.mark.skipif(os.name != "posix", reason="modes are of POSIX")
 def test_every_log_file_is_its_owners_alone(tmp_path: Path) -> None:
     before = os.umask(0)

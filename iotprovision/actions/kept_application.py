@@ -75,10 +75,14 @@ class ApplicationKept(Step):
                 return Finding(State.IN_PLACE, f"saved as {self._saved.path.name}")
             return Finding(State.DIFFERENT, str(difference), "what was saved")
         mcu = mcu_by_name(self._kit.mcu)
-        if mcu.is_erased(self._target.read(FLASH, 0, FIRST_PART)):
-            return Finding(State.IN_PLACE, "none", proof="the flash is erased where programs begin")
+        runs_nothing = mcu.is_erased(self._target.read(FLASH, 0, FIRST_PART))
         eeprom = self._target.read(EEPROM, 0, mcu.areas[EEPROM].size) if EEPROM in mcu.areas else b""
-        if not eeprom.strip(b"\xff"):
+        holds_data = bool(eeprom.strip(b"\xff"))
+        if runs_nothing and holds_data:
+            return Finding(State.MISSING, "none, and data in the EEPROM that is in no file")
+        if runs_nothing:
+            return Finding(State.IN_PLACE, "none", proof="the flash is erased where programs begin")
+        if not holds_data:
             for known in self._known:
                 image = known.load()
                 if self._holds(image, progress):

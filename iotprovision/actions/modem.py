@@ -26,6 +26,7 @@ from iotprovision.cloud.aws.server_authorities import server_authorities
 from iotprovision.errors import ChipRefusedError
 from iotprovision.findings import Finding, State
 from iotprovision.kit.target import Target
+from iotprovision.pki.reading import from_pem
 from iotprovision.steps import Progress, Step
 from iotprovision.store import Store
 from iotprovision.wire.modem import Modem, advice, modem
@@ -211,7 +212,7 @@ def certificate_in_modem(link: ProvisioningLink) -> x509.Certificate | None:
     with modem(link) as opened:
         data = opened.read_certificates(DEVICE_CERTIFICATE_SLOT)
     try:
-        return x509.load_pem_x509_certificate(data)
+        return from_pem(data)
     except ValueError:
         return None
 

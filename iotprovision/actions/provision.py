@@ -27,6 +27,7 @@ from iotprovision.firmware.hex_image import HexImage
 from iotprovision.kit.target import Target
 from iotprovision.pki.authority import Authority, AuthorityState
 from iotprovision.pki.device_request import device_request
+from iotprovision.pki.reading import from_der
 from iotprovision.steps import Progress, Step
 from iotprovision.store import Store
 from iotprovision.wire.provisioning import ProvisioningLink
@@ -82,7 +83,7 @@ def certificate_in_wifi_module(link: ProvisioningLink) -> x509.Certificate | Non
     try:
         length = client_store.used_length(head)
         certificates = client_store.parse(link.winc_read_range(STORE_HEAD.address, length)).certificates
-        return x509.load_der_x509_certificate(certificates[0])
+        return from_der(certificates[0])
     except (ProofError, ValueError, IndexError):
         return None
 

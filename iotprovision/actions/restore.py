@@ -20,6 +20,7 @@ from iotprovision.kit import registers
 from iotprovision.kit.detection import FoundKit
 from iotprovision.kit.target import Target
 from iotprovision.pki.certificates import p256_key
+from iotprovision.pki.reading import from_der
 from iotprovision.steps import Progress, Step
 from iotprovision.store import Store
 
@@ -166,7 +167,7 @@ def _check_size(files: Store, source: str, content: bytes, size: int, place: str
 
 def _device_certificate(area: bytes) -> x509.Certificate | None:
     try:
-        return x509.load_der_x509_certificate(client_store.parse(area).certificates[0])
+        return from_der(client_store.parse(area).certificates[0])
     except (ProofError, ValueError, IndexError):
         return None
 

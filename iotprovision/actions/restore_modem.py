@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from iotprovision import backups, interrupts
@@ -18,6 +17,7 @@ from iotprovision.errors import StoreError
 from iotprovision.findings import Finding, State
 from iotprovision.kit.target import Target
 from iotprovision.pki.certificates import p256_key
+from iotprovision.pki.reading import all_from_pem
 from iotprovision.steps import Progress, Step
 from iotprovision.store import Store
 from iotprovision.wire.modem import modem
@@ -54,7 +54,7 @@ class ModemCertificatesRestored(Step):
 
     def prepare(self) -> None:
         try:
-            self._certificates = x509.load_pem_x509_certificates(self._load())
+            self._certificates = all_from_pem(self._load())
         except ValueError as error:
             raise StoreError(
                 f"The backup {self._files.path(self._source)} holds no certificates", str(error), "name another date"

@@ -73,6 +73,8 @@ def _digest(values: Iterable[str]) -> bytes:
     return hashlib.sha1("".join(values).encode()).digest()  # noqa: S324 - the module's format
 
 
+# The library's errors for a certificate that it cannot read are not all ValueErrors.
+_UNREADABLE = (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 _KNOWN = {_digest(values): values[-1] for values in FACTORY_NAMES}
 _KNOWN[_digest(FACTORY_NAMES[3])] = FACTORY_NAMES[3][0]  # its common name says less than its unit
 
@@ -121,7 +123,7 @@ def root_of(certificate: x509.Certificate) -> Root:
         _check_authority(certificate)
         names = [value.decode("latin-1") if isinstance(value, bytes) else value for value in values]
         dates = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except _UNREADABLE as error:
         raise UsageError("the certificate is damaged", str(error)) from error
     if isinstance(key, rsa.RSAPublicKey):
         numbers = key.public_numbers()

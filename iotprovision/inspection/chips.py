@@ -25,6 +25,7 @@ from iotprovision.kit.detection import FoundKit
 from iotprovision.kit.target import Target
 from iotprovision.kit_run import put_application_back
 from iotprovision.pki.certificates import p256_key
+from iotprovision.pki.reading import from_der
 from iotprovision.provisioners.work import Firmware
 from iotprovision.report import Reporter
 from iotprovision.steps import Progress, Record, Rules, Step, run
@@ -172,7 +173,7 @@ def _certificates(
         return None, None, ""
     try:
         stored = client_store.parse(read(client_store.used_length(head))).certificates
-        certificates = [x509.load_der_x509_certificate(certificate) for certificate in stored[:2]]
+        certificates = [from_der(certificate) for certificate in stored[:2]]
     except (ProofError, ValueError) as error:
         return None, None, f"the certificate store cannot be read: {getattr(error, 'what', error)}"
     device, signer = (*certificates, None, None)[:2]

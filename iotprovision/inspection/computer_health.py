@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from iotprovision.errors import ProvisioningError
+from iotprovision.errors import ProvisioningError, StoreError
 from iotprovision.firmware.cache import FirmwareCache
 from iotprovision.history import History
 from iotprovision.inspection.diagnosis import Diagnosis, fine, from_error, note, problem
@@ -27,15 +27,18 @@ CLOCK_CURE = "set the clock, or let the system take the time from the network (t
 def check_store(store: Store, history: History) -> Iterator[Diagnosis]:
     """The folder, who may read it, the authority in it, and the record of runs beside it."""
     folder = store.folder
-    if not folder.exists():
+    try:
+        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
         yield _not_there_yet(folder)
         return
-    if not folder.is_dir() or not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        yield problem(
-            "store-access",
-            f"{folder} is " + ("not writable" if folder.is_dir() else "no folder"),
-            f"chmod 700 {folder}, as its owner\nor name another folder with IOTPROVISION_HOME",
-        )
+    except OSError as error:
+        reason = error.strerror or str(error)
+        yield problem("store-access", f"{folder} cannot be looked at: {reason}", _access_cure(folder.parent))
+        return
+    if not is_folder or not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        reason = "not writable" if is_folder else "no folder"
+        yield problem("store-access", f"{folder} is {reason}", _access_cure(folder))
         return
     yield fine("store-access", f"{folder} can be written")
     yield _shared(folder)
@@ -45,12 +48,23 @@ def check_store(store: Store, history: History) -> Iterator[Diagnosis]:
         yield from_error("authority", error, "put the files back from a backup")
     else:
         yield _AUTHORITY[state]
-    _, bad_lines = history.read()
+    yield _history(history)
+
+
+def _access_cure(folder: Path) -> str:
+    return f"chmod 700 {folder}, as its owner\nor name another folder with IOTPROVISION_HOME"
+
+
+def _history(history: History) -> Diagnosis:
+    try:
+        _, bad_lines = history.read()
+    except StoreError as error:
+        cure = f"where a run with sudo made it: sudo chown $USER {history.path}\nor move it away: it is a record only"
+        return from_error("history", error, cure)
     if bad_lines:
         numbers = ", ".join(str(line.number) for line in bad_lines)
-        yield note("history", f"{history.path}: line {numbers} is no record", "nothing: the other lines are read")
-    else:
-        yield fine("history", "every line can be read")
+        return note("history", f"{history.path}: line {numbers} is no record", "nothing: the other lines are read")
+    return fine("history", "every line can be read")
 
 
 _AUTHORITY = {
@@ -78,9 +92,7 @@ def _shared(folder: Path) -> Diagnosis:
     if os.name != "posix":
         return fine("store-shared", "rights are those of the user's folder")
     open_files = [
-        file
-        for file in [folder, *sorted(folder.glob("*.key")), *sorted(folder.glob("*/*.key"))]
-        if stat.S_IMODE(file.stat().st_mode) & OTHERS
+        file for file in [folder, *sorted(folder.glob("*.key")), *sorted(folder.glob("*/*.key"))] if _is_open(file)
     ]
     if not open_files:
         return fine("store-shared", "nobody else can read it")
@@ -91,6 +103,13 @@ def _shared(folder: Path) -> Diagnosis:
         "\n".join(f"chmod {700 if file.is_dir() else 600} {file}" for file in open_files)
         + "\na key that somebody may have copied proves nothing any more: move all CA files away and make new ones",
     )
+
+
+def _is_open(file: Path) -> bool:
+    try:
+        return bool(stat.S_IMODE(file.stat().st_mode) & OTHERS)
+    except OSError:  # a link to nothing, or what not even its owner may look at
+        return False
 
 
 def check_firmware(cache: FirmwareCache) -> Iterator[Diagnosis]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from iotprovision.errors import ExitCode, ProvisioningError
+from iotprovision.errors import ExitCode, ProvisioningError, UsageError
 
 # What is looked at, in this order, and the exit code of a problem there.
 CHECKS: dict[str, ExitCode] = {
@@ -34,6 +35,10 @@ CHECKS: dict[str, ExitCode] = {
     "aws-rights": ExitCode.CLOUD_DENIED,
     "aws-rights-unknown": ExitCode.CLOUD_DENIED,
 }
+
+_FAILED_CURE = "iotprovision doctor -l debug shows where it failed; the other findings stand"
+
+log = logging.getLogger(__name__)
 
 
 class Verdict(Enum):
@@ -92,6 +97,23 @@ def from_error(check: str, error: ProvisioningError, cure: str = "") -> Diagnosi
     """A problem that an error describes."""
     why = f". {' '.join(error.why.splitlines())}" if error.why else ""
     return problem(check, f"{error.what}{why}", error.hint or cure)
+
+
+def guarded(check: str, look: Callable[[], Iterable[Diagnosis]]) -> Iterator[Diagnosis]:
+    """What a look finds; where it fails, that is a finding too, so that it does not hide the others.
+
+    :param check: that the failure is put down to
+    :raises UsageError: the command line is what is wrong
+    """
+    try:
+        yield from look()
+    except UsageError:
+        raise
+    except ProvisioningError as error:
+        yield from_error(check, error, _FAILED_CURE)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other findings are wanted
+        log.debug("a check failed", exc_info=error)
+        yield problem(check, f"it could not be looked at: {type(error).__name__}: {error}", _FAILED_CURE)
 
 
 def exit_code(diagnoses: Iterable[Diagnosis]) -> ExitCode:

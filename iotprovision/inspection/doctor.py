@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from iotprovision.errors import ExitCode
 from iotprovision.inspection.account_health import AccountHealth
 from iotprovision.inspection.computer_health import check_clock, check_firmware, check_store
-from iotprovision.inspection.diagnosis import CHECKS, Diagnosis, Verdict, exit_code, fine
+from iotprovision.inspection.diagnosis import CHECKS, Diagnosis, Verdict, exit_code, fine, guarded
 from iotprovision.inspection.kit_health import check_kits
 from iotprovision.inspection.udev_rule import UdevRules
 from iotprovision.report import Reporter
@@ -59,14 +59,16 @@ class Doctor:
         return exit_code(diagnoses)
 
     def _all(self, port: str | None) -> Iterator[Diagnosis]:
-        if self._rules:
-            yield self._rules.check()
-        yield from check_kits(self._place.serial_suffix or "", port, self._place.named_kit)
-        yield from check_store(self._place.store, self._place.history)
-        yield from check_firmware(self._place.cache(announce=False))
-        account = AccountHealth(self._place.account, self._methods, self._needs_account)
+        place, rules = self._place, self._rules
+        if rules:
+            yield from guarded("udev-rule", lambda: [rules.check()])
+        suffix, named = place.serial_suffix or "", place.named_kit
+        yield from guarded("kit-access", lambda: check_kits(suffix, port, named))
+        yield from guarded("store-access", lambda: check_store(place.store, place.history))
+        yield from guarded("firmware-cache", lambda: check_firmware(place.cache(announce=False)))
+        account = AccountHealth(place.account, self._methods, self._needs_account)
         if self._methods:
-            yield from account.check()
+            yield from guarded("aws-connection", account.check)
         else:
             yield fine("aws-profile", "the sandbox needs none")
         yield check_clock(datetime.now(timezone.utc), account.time)

@@ -8,7 +8,8 @@ from pyedbglib.protocols.housekeepingprotocol import Jtagice3HousekeepingProtoco
 
 from iotprovision.errors import AccessError, ProvisioningError
 from iotprovision.firmware.index import load_index
-from iotprovision.inspection.diagnosis import Diagnosis, fine, from_error, note, problem
+from iotprovision.inspection.diagnosis import Diagnosis, fine, from_error, guarded, note, problem
+from iotprovision.inspection.kit_choice import chosen
 from iotprovision.kit.boot_mode import is_openable, prepare_usb
 from iotprovision.kit.catalog import KitDescription
 from iotprovision.kit.debugger import connection, vendor_errors
@@ -29,6 +30,7 @@ def check_kits(suffix: str, given_port: str | None, named: KitDescription | None
     :param suffix: end of the serial number of the kit that is meant, empty for all
     :param given_port: serial port of the kit, where it was given
     :param named: what a kit is taken for that does not say which it is
+    :raises UsageError: a port was given, and several kits are meant
     """
     try:
         prepare_usb()
@@ -37,8 +39,7 @@ def check_kits(suffix: str, given_port: str | None, named: KitDescription | None
     else:
         yield fine("usb-library", "libusb is there")
     connected = detect_kits(named)
-    others = connected.unreachable
-    kits = [kit for kit in connected.kits if kit.serial_number.lower().endswith(suffix.lower())]
+    kits, others = chosen(connected, suffix, given_port)
     if not kits and not others:
         yield problem(
             "no-kit",
@@ -49,10 +50,14 @@ def check_kits(suffix: str, given_port: str | None, named: KitDescription | None
     for other in others:
         yield _other(other)
     for kit in kits:
-        yield fine("kit-access", f"{kit.name} {kit.serial_number}, {kit.mcu}, answers")
-        yield _power(kit)
-        yield _debugger(kit)
-        yield _port(kit, given_port)
+        yield from _of_kit(kit, given_port)
+
+
+def _of_kit(kit: FoundKit, given_port: str | None) -> Iterator[Diagnosis]:
+    yield fine("kit-access", f"{kit.name} {kit.serial_number}, {kit.mcu}, answers")
+    yield from guarded("kit-power", lambda: [_power(kit)])
+    yield from guarded("debugger-firmware", lambda: [_debugger(kit)])
+    yield from guarded("serial-port", lambda: [_port(kit, given_port)])
 
 
 def _other(other: UnreachableKit) -> Diagnosis:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 
-from iotprovision.errors import ExitCode, KitNotFoundError, ProvisioningError, UsageError
+from iotprovision.errors import ExitCode, KitNotFoundError, ProvisioningError, StoreError
 from iotprovision.findings import State
+from iotprovision.inspection.kit_choice import chosen
 from iotprovision.inspection.kit_status import APPLICATION, KitStatus, kit_status
 from iotprovision.inspection.looks import Look, unknown
 from iotprovision.kit.detection import FoundKit, UnreachableKit, detect_kits
 from iotprovision.pki.authority import SIGNER_CERTIFICATE
+from iotprovision.pki.reading import from_pem
 from iotprovision.report import Reporter
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ class Status:
         self._place.open(needs_account=with_account)
         kits, others = self._chosen()
         signer = self._signer()
-        past, _ = self._place.history.read()
+        past = self._past()
         account = self._account(signer) if with_account else None
         shared = account.of_all() if account else []
         data = []
@@ -86,27 +88,26 @@ class Status:
 
     def _chosen(self) -> tuple[list[FoundKit], list[UnreachableKit]]:
         connected = detect_kits(self._place.named_kit)
-        kits, others = connected.kits, connected.unreachable
-        suffix = (self._place.serial_suffix or "").lower()
-        wanted = [kit for kit in kits if kit.serial_number.lower().endswith(suffix)]
-        # One whose number cannot be read may be the one that is meant.
-        unreachable = [
-            other for other in others if not other.serial_number or other.serial_number.lower().endswith(suffix)
-        ]
-        if (kits or others) and not wanted and not unreachable:
+        wanted, unreachable = chosen(connected, self._place.serial_suffix or "", self._port)
+        if (connected.kits or connected.unreachable) and not wanted and not unreachable:
             raise KitNotFoundError(
                 f"No connected kit has a serial number that ends in {self._place.serial_suffix}",
-                "Connected are:\n" + "\n".join(f"{kit.serial_number}  {kit.name}" for kit in kits),
+                "Connected are:\n" + "\n".join(f"{kit.serial_number}  {kit.name}" for kit in connected.kits),
                 "look at the end of the serial number again.",
             )
-        if self._port and len(wanted) > 1:
-            raise UsageError(f"One port was given, and {len(wanted)} kits are connected", hint="choose one with -s")
         return [replace(kit, port=self._port or kit.port) for kit in wanted], unreachable
+
+    def _past(self) -> list[dict[str, Any]]:
+        try:
+            return self._place.history.read()[0]
+        except StoreError as error:  # the kits can be looked at all the same
+            self._reporter.warning(str(error))
+            return []
 
     def _signer(self) -> x509.Certificate | None:
         data = self._place.store.read(SIGNER_CERTIFICATE)
         try:
-            return x509.load_pem_x509_certificate(data) if data else None
+            return from_pem(data) if data else None
         except ValueError:
             self._reporter.warning(
                 f"{self._place.store.path(SIGNER_CERTIFICATE)} is damaged; iotprovision doctor says more"

@@ -28,6 +28,12 @@ CURE = "iotprovision doctor --install-udev-rule, then plug the kit in again"
 _VENDOR = re.compile(rf"idVendor\}}?\s*==\s*\"[^\"]*{VENDOR_ID:04x}", re.IGNORECASE)
 _PRODUCT = re.compile(r"idProduct\}?\s*==\s*\"([^\"]*)\"", re.IGNORECASE)
 
+_UACCESS = re.compile(r"\bTAG\s*[+:]?=\s*\"uaccess\"")
+_MODE = re.compile(r"\bMODE\s*:?=\s*\"([0-7]+)\"")
+_OWNER = re.compile(r"\bOWNER\s*:?=\s*\"([^\"]+)\"")
+_GROUP = re.compile(r"\bGROUP\s*:?=\s*\"([^\"]+)\"")
+_ROOT = ("root", "0")
+
 
 @dataclass(frozen=True)
 class UdevRules:
@@ -130,8 +136,19 @@ class UdevRules:
 
 def _is_for(line: str, product: int) -> bool:
     """Whether a line of a rules file lets somebody open this device."""
-    text = line.split("#", 1)[0] if line.lstrip().startswith("#") else line
-    if not _VENDOR.search(text) or not re.search(r"MODE|uaccess", text):
+    if line.lstrip().startswith("#") or not _VENDOR.search(line) or not _opens(line):
         return False
-    named = _PRODUCT.search(text)
+    named = _PRODUCT.search(line)
     return named is None or f"{product:04x}" in named[1].lower() or "*" in named[1]
+
+
+def _opens(line: str) -> bool:
+    """Whether a rule lets somebody but root read and write the device."""
+    if _UACCESS.search(line):
+        return True
+    owner, group = (bool(named and named[1] not in _ROOT) for named in (_OWNER.search(line), _GROUP.search(line)))
+    mode = _MODE.search(line)
+    if mode is None:  # udev then lets owner and group read and write
+        return owner or group
+    bits = int(mode[1], 8)
+    return any(bits & wanted == wanted for wanted, is_let in ((0o600, owner), (0o060, group), (0o006, True)) if is_let)

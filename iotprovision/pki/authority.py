@@ -25,6 +25,7 @@ from iotprovision.pki import certificates
 from iotprovision.pki.device_files import DeviceFiles
 from iotprovision.pki.key_files import KeyFiles
 from iotprovision.pki.names import LONGEST, Names
+from iotprovision.pki.reading import UNREADABLE, from_pem
 from iotprovision.store import Store
 
 ROOT_KEY = "root-ca.key"
@@ -299,7 +300,7 @@ class Authority:
         try:
             request = x509.load_pem_x509_csr(self.store.read(SIGNER_REQUEST) or b"")
             public_key = certificates.proved_key(request)
-        except (ValueError, ProofError) as error:
+        except (*UNREADABLE, ProofError) as error:
             raise StoreError(
                 f"{path} is not a proper certificate request", str(error), f"delete {path}; it is made again"
             ) from error
@@ -313,7 +314,7 @@ class Authority:
     def _matching_key(self, name: str, certificate_name: str | None) -> ec.EllipticCurvePrivateKey:
         key = self._keys.load(name)
         certificate = self._certificate_or_none(certificate_name) if certificate_name else None
-        if certificate is not None and certificate.public_key() != key.public_key():
+        if certificate is not None and certificates.p256_key(certificate) != key.public_key():
             raise StoreError(
                 f"The key {self.store.path(name)} is not that of {certificate_name}",
                 "The two come from different authorities.",
@@ -336,7 +337,7 @@ class Authority:
         if data is None:
             return None
         try:
-            return x509.load_pem_x509_certificate(data)
+            return from_pem(data)
         except ValueError as error:
             raise StoreError(
                 f"{self.store.path(name)} is not a certificate",

@@ -26,6 +26,7 @@ from cryptography.x509.oid import NameOID
 from iotprovision.chips.compressed_certificate import NO_EXPIRY
 from iotprovision.errors import ProofError
 from iotprovision.pki.names import Names
+from iotprovision.pki.reading import UNREADABLE
 
 ROOT_YEARS = 25
 SIGNER_YEARS = 10
@@ -147,7 +148,7 @@ def p256_key(holder: x509.Certificate | x509.CertificateSigningRequest) -> ec.El
     """The public key, None where it is of another kind than ours."""
     try:
         key = holder.public_key()
-    except ValueError:  # not a point of its curve, or an algorithm that is not known
+    except UNREADABLE:  # not a point of its curve, or an algorithm that is not known
         return None
     return key if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1) else None
 
@@ -167,11 +168,11 @@ def issue_fault(certificate: x509.Certificate, issuer: x509.Certificate) -> str 
         return f"names another issuer, {certificate.issuer.rfc4514_string()}"
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, ValueError, TypeError):
+    except (InvalidSignature, TypeError, *UNREADABLE):
         return "is not signed with the issuer's key"
     try:
         authority = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         authority = False
     return None if authority else "comes from a certificate that is not one of an authority"
 

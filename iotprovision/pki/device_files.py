@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from iotprovision.chips.factory_certificates import FactoryCertificates
 from iotprovision.pki import certificates
+from iotprovision.pki.reading import from_pem
 from iotprovision.store import Store
 
 DEVICE_REQUEST = "device.csr"
@@ -30,7 +31,7 @@ class DeviceFiles:
         """
         data = self.store.read(DEVICE_CERTIFICATE)
         try:
-            return x509.load_pem_x509_certificate(data) if data else None
+            return from_pem(data) if data else None
         except ValueError:
             return None
 
@@ -77,7 +78,7 @@ class FactoryCertificateFiles:
         if not device or not signer:
             return None
         try:
-            pair = FactoryCertificates(x509.load_pem_x509_certificate(device), x509.load_pem_x509_certificate(signer))
+            pair = FactoryCertificates(from_pem(device), from_pem(signer))
         except ValueError:
             return None
         keys = (certificates.p256_key(certificate) for certificate in (pair.device, pair.signer))

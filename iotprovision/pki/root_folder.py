@@ -12,6 +12,7 @@ from cryptography.x509.oid import NameOID
 
 from iotprovision.chips.root_store import Root, root_of
 from iotprovision.errors import UsageError
+from iotprovision.pki.reading import all_from_pem, from_der
 
 LARGEST_FILE = 1 << 20
 """Bytes; a file of certificates beyond that cannot fit into the Wi-Fi module by far."""
@@ -59,8 +60,8 @@ def _certificates(path: Path) -> list[x509.Certificate]:
             warnings.simplefilter("ignore", CryptographyDeprecationWarning)
             # Some old roots have the serial number 0, which the library complains about.
             if b"-----BEGIN" in data:
-                return x509.load_pem_x509_certificates(data)
-            return [x509.load_der_x509_certificate(data)]
+                return all_from_pem(data)
+            return [from_der(data)]
     except OSError as error:
         raise UsageError(f"The file {path} cannot be read", str(error.strerror)) from error
     except ValueError as error:

@@ -30,6 +30,8 @@ NO_THING = "iotprovision-asks-for-no-thing"
 NO_ROLE = f"{STACK}-Role-none"
 # Versions of a policy are numbered from 1.
 NO_VERSION = "0"
+# HTTP: from here on the service failed, and says nothing about rights.
+SERVER_FAULT = 500
 CALLS_AT_ONCE = 8
 """Enough to hide the way to AWS, few enough not to be throttled."""
 
@@ -243,6 +245,8 @@ def _try(account: Account, right: Right) -> Answer:
     except exceptions.ClientError as error:
         if code(error) in BAD_CREDENTIALS | THROTTLED:
             raise explain(error, right.action, "", account.profile) from error
+        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= SERVER_FAULT:
+            return Answer.UNKNOWN
         if code(error) not in DENIED:
             return Answer.ALLOWED  # it was looked for, and is not there
         # Some services answer like this for what is not there; the refusal of a right names the right.
