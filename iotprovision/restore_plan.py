@@ -88,7 +88,7 @@ def restore(work: KitRun, place: Workplace, chosen: Mapping[str, Backup], as_the
         on_chips.append(SlotRestored(work.target, loads["slot-8"], names["slot-8"], work.files, now, SLOT_KIND))
     after: list[Step] = []
     if "registers" in chosen:
-        registers = RegistersRestored(work.kit, loads["registers"], names["registers"], work.files, now)
+        registers = RegistersRestored(work.target, loads["registers"], names["registers"], work.files, now)
         after += [registers, DebuggerRestarted(work.target, registers)]
     work.execute(
         on_chips,

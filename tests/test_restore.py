@@ -113,6 +113,13 @@ def test_a_part_by_its_date(home: Path, overwritten: tuple[Path, dict[str, bytes
     assert titles == ["Board registers from their backup", "Debugger restarted"], "the MCU is not touched"
 
 
+def test_application_and_registers_without_the_chips(home: Path) -> None:
+    """The MCU is compared first, and the registers are asked for behind it: one after the other has the debugger."""
+    outcome = restore(home, "--only", "application", "--only", "registers")
+    assert outcome.code == 0, outcome.err
+    assert step(outcome, "Board registers from their backup")["proof"]
+
+
 def test_the_list_by_part_and_date(home: Path) -> None:
     every = restore(home, "--list").document["backups"]
     registers = [each for each in every if each["part"] == "registers"]

@@ -18,7 +18,6 @@ from iotprovision.pki.device_request import COMMON_NAME_START
 from iotprovision.steps import CannotKnowError, Progress, Step
 from iotprovision.store import Store
 
-
 REPLACED_FILE = "azure-replaced.pem"
 
 

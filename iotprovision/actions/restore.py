@@ -17,7 +17,6 @@ from iotprovision.chips.winc_flash import CLIENT_AREA, CLIENT_STORE, ERASED, PAG
 from iotprovision.errors import ChipRefusedError, ProofError, StoreError
 from iotprovision.findings import Finding, State
 from iotprovision.kit import registers
-from iotprovision.kit.detection import FoundKit
 from iotprovision.kit.target import Target
 from iotprovision.pki.certificates import p256_key
 from iotprovision.pki.reading import from_der
@@ -182,9 +181,10 @@ class RegistersRestored(Step):
     forced_by = frozenset({"force"})
 
     def __init__(
-        self, kit: FoundKit, load: Callable[[], bytes], source: str, files: Store, clock: Callable[[], datetime]
+        self, target: Target, load: Callable[[], bytes], source: str, files: Store, clock: Callable[[], datetime]
     ) -> None:
-        self._kit = kit
+        self._target = target
+        self._kit = target.kit
         self._load = load
         self._source = source
         self._files = files
@@ -197,6 +197,7 @@ class RegistersRestored(Step):
         registers.check_saved(self._kit.serial_number, self._wanted)
 
     def check(self, progress: Progress) -> Finding:
+        self._target.free_debugger()
         found = registers.read_block(self._kit.serial_number)
         self.differ = found != self._wanted
         if not self.differ:
