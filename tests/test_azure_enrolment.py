@@ -9,6 +9,7 @@ import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
@@ -32,6 +33,7 @@ from iotprovision.cloud.azure.service import Place
 from iotprovision.environment import Environment
 from iotprovision.errors import CloudDeniedError, CloudError, ExitCode, UsageError
 from iotprovision.findings import State
+from iotprovision.pki.device_files import DeviceFiles
 from iotprovision.simulator.local_azure import LocalAzure, Request
 from iotprovision.store import Store
 
@@ -328,6 +330,31 @@ def test_a_service_that_exists_and_is_empty(enrolments: Enrolments) -> None:
     assert (enrolments.reads, enrolments.writes) == (1, [])
 
 
+@pytest.mark.parametrize("answer", [[], ["x"], "x", 7])
+def test_an_answer_that_is_no_record(answer: Any, azure: LocalAzure, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(azure, "answer", lambda *_: (200, answer))
+    for service in (ProvisioningService, CentralApplication):
+        with pytest.raises(CloudError, match="something else than a record"):
+            service("my-service", Place(azure.url, azure)).find(DEVICE)
+
+
+def test_a_record_without_attestation(azure: LocalAzure, tmp_path: Path) -> None:
+    enrolments = ProvisioningService("my-dps", Place(azure.url, azure))
+    enrolments.enrol(DEVICE, certificate(), None)
+    for attestation in (None, [], {}, {"type": None}):
+        change(azure, tmp_path, attestation=attestation)
+        found = enrolments.find(DEVICE)
+        azure.requests.clear()  # the schema knows no such record
+        assert found is not None
+        assert (found.attestation, found.thumbprint) == ("", "")
+    target: Any = SimpleNamespace(provisioning=object())
+    chip: Any = SimpleNamespace(serial_number=bytes.fromhex(DEVICE[2:]))
+    each = EnrolmentRemoved(enrolments, target, chip, DeviceFiles(Store(tmp_path)), lambda question: True, False)
+    with pytest.raises(CloudError, match="without a certificate"):
+        each.apply(lambda done, total: None)
+    azure.requests.clear()
+
+
 def test_a_service_that_cannot_be_reached(azure: LocalAzure, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("iotprovision.cloud.azure.service.RETRIES", 0)
     with socket.socket() as unused:
@@ -356,7 +383,12 @@ def test_what_is_no_name_of_a_service(name: str) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("-c", "azure", "provision"), ("-c", "aws", "provision"), ("unprovision", "-c", "azure"), ("unprovision",)],
+    [
+        ("-c", "azure", "provision"),
+        ("-c", "aws", "provision"),
+        ("unprovision", "-c", "azure", "--yes"),
+        ("unprovision",),
+    ],
 )
 @pytest.mark.parametrize("option", ["--azure-dps", "--azure-central"])
 def test_a_connection_string_is_shown_nowhere(arguments: tuple[str, ...], option: str, tmp_path: Path) -> None:

@@ -190,9 +190,10 @@ class EnrolmentRemoved(Step):
             own.add(thumbprint(kept, self._enrolments))
         ours = found.thumbprint in own
         if not ours and not self._force:
+            other = "with another certificate" if found.thumbprint else "without a certificate"
             raise CloudError(
-                f"The {self._enrolments.shown} knows the device {device_id} with another certificate",
-                "It is not the one that is in the store for this kit. Nothing was removed.",
+                f"The {self._enrolments.shown} knows the device {device_id} {other}",
+                "It is not known with the one that is in the store for this kit. Nothing was removed.",
                 "look at it; --force removes it",
             )
         if not self._confirm(f"Remove the device {device_id} from the {self._enrolments.shown}"):

@@ -35,7 +35,7 @@ UNFINISHED_FILE = "unprovision.json"
 found there any more."""
 
 NOBODY = "0" * 40
-"""A thing of no kit: asked for to find out whether one may look at all, before the chip has told the kit's own."""
+"""A thing that is no kit's: asked for to find out whether one may look, before the chip has told the kit's own."""
 
 Confirm = Callable[[str], bool]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from iotprovision.cloud.azure.enrolment import X509, Enrolled, as_base64, primary_certificate
+from iotprovision.cloud.azure.enrolment import X509, Enrolled, as_base64, kind_of, primary_certificate
 from iotprovision.cloud.azure.service import Place, Service, ServiceKind, quoted
 
 KIND = ServiceKind(
@@ -43,7 +43,7 @@ class CentralApplication:
             return None
         attestation = self._service.call("GET", f"{_path(device_id)}/attestation") or {}
         return Enrolled(
-            str(attestation.get("type", "")),
+            kind_of(attestation),
             primary_certificate(attestation, "sha1Thumbprint"),
             bool(record.get("enabled", True)),
             record,

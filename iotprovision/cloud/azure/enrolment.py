@@ -74,7 +74,12 @@ def as_base64(certificate: x509.Certificate) -> str:
     return base64.b64encode(certificate.public_bytes(Encoding.DER)).decode("ascii")
 
 
-def primary_certificate(attestation: Mapping[str, Any], which: str) -> str:
+def kind_of(attestation: Any) -> str:
+    """``x509``, ``symmetricKey``, ...; empty where the service tells none."""
+    return str(attestation.get("type") or "") if isinstance(attestation, Mapping) else ""
+
+
+def primary_certificate(attestation: Any, which: str) -> str:
     """A thumbprint of the primary client certificate, in lower case; empty where there is none.
 
     :param which: ``sha1Thumbprint`` or ``sha256Thumbprint``

@@ -9,7 +9,7 @@ from __future__ import annotations
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from iotprovision.cloud.azure.enrolment import X509, Enrolled, as_base64, primary_certificate
+from iotprovision.cloud.azure.enrolment import X509, Enrolled, as_base64, kind_of, primary_certificate
 from iotprovision.cloud.azure.service import Place, Service, ServiceKind, quoted
 
 KIND = ServiceKind(
@@ -46,9 +46,9 @@ class ProvisioningService:
         record = self._service.call("GET", _path(device_id))
         if record is None:
             return None
-        attestation = record.get("attestation", {})
+        attestation = record.get("attestation")
         return Enrolled(
-            str(attestation.get("type", "")),
+            kind_of(attestation),
             primary_certificate(attestation, "sha256Thumbprint"),
             record.get("provisioningStatus", "enabled") == "enabled",
             record,

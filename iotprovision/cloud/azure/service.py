@@ -101,8 +101,6 @@ class Service:
             return None
         if refusal:
             raise refusal
-        if content is None:
-            return {}
         if not isinstance(content, dict):
             raise CloudError(
                 f"The {self.shown} answered with something else than a record", f"{method} {path}: {str(content)[:100]}"
@@ -130,7 +128,7 @@ class Service:
     def _send(
         self, method: str, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str], writes: bool
     ) -> tuple[int, Any, CloudError | CloudDeniedError | None]:
-        """Status, content (None for none), and what is wrong where the service refused."""
+        """Status, content (an empty record for none), and what is wrong where the service refused."""
         from azure.core.exceptions import (
             AzureError,
             ClientAuthenticationError,
@@ -156,7 +154,7 @@ class Service:
             status = response.status_code
             if status >= HTTPStatus.MULTIPLE_CHOICES:
                 return status, None, self._refused(f"{method} {path}", status, response)
-            return status, response.json() if response.content else None, None
+            return status, response.json() if response.content else {}, None
         except ClientAuthenticationError as error:
             raise CloudDeniedError("There are no credentials for Azure", _tried(error.message), "az login") from error
         except (ServiceRequestError, ServiceResponseError) as error:
