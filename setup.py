@@ -37,7 +37,7 @@ setup(
             "py.typed",
             "kit/kits.yaml",
             "cloud/aws/amazon-roots.pem",
-            "simulator/injected/sitecustomize.py",
+            "simulator/usb/injected/sitecustomize.py",
         ]
     },
     cmdclass={"build_py": BuildWithFirmwareIndex},

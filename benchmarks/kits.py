@@ -20,7 +20,7 @@ from floor import LIMIT, Floor, floor, table
 
 from iotprovision.firmware.index import load_index
 from iotprovision.kit.catalog import kit_by_name
-from iotprovision.simulator.kinds import KINDS
+from iotprovision.simulator.kit.kinds import KINDS
 
 METHODS = ("sandbox", "jitr", "mar")
 WITHOUT_APPLICATION = ("dbgupgrade", "certs", "provision", "links")

@@ -221,8 +221,8 @@ class Workplace:
         return self._bench.power_up(demo, told)
 
     def _simulated_bench(self, needs_account: bool) -> SimulatedBench:
-        from iotprovision.simulator.access_point import AccessPoint
         from iotprovision.simulator.bench import SimulatedBench
+        from iotprovision.simulator.board.surroundings import AccessPoint
 
         options = self._options
         sandbox = getattr(options, "provision_method", None) == "sandbox"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from iotprovision.simulator.board import Board
-from iotprovision.simulator.emulated_mcu import Simulation
-from iotprovision.simulator.modelled_mcu import ModelledMcu
+from iotprovision.simulator.board.board import Board
+from iotprovision.simulator.emulators.emulated_mcu import Simulation
+from iotprovision.simulator.models.modelled_mcu import ModelledMcu
 
 # Simulated seconds.
 STEP = 0.002

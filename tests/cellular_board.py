@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from simulated_chips import flash_of, recorded_secure_element
 
-from iotprovision.simulator.board import Board
-from iotprovision.simulator.kinds import KINDS
-from iotprovision.simulator.modelled_mcu import ModelledMcu
-from iotprovision.simulator.sequans import Sequans
-from iotprovision.simulator.winc1510 import Winc1510
+from iotprovision.simulator.board.board import Board
+from iotprovision.simulator.chips.sequans import Sequans
+from iotprovision.simulator.chips.winc1510 import Winc1510
+from iotprovision.simulator.kit.kinds import KINDS
+from iotprovision.simulator.models.modelled_mcu import ModelledMcu
 
 MINI, CELLULAR = "avr-iot-cellular-mini", "avr-iot-cellular"
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from iotprovision.simulator.faults import Faults
-from iotprovision.simulator.host import KitAnnouncement, KitProcess, attached, start_kits
-from iotprovision.simulator.kinds import SimulatedKitName
+from iotprovision.simulator.board.faults import Faults
+from iotprovision.simulator.kit.kinds import SimulatedKitName
+from iotprovision.simulator.usb.host import KitAnnouncement, KitProcess, attached, start_kits
 
 WA, WG = "avr-iot-wa", "avr-iot-wg"
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from iotprovision.simulator.board_config import DEVNAME, KITNAME, USER_BLOCK, Register
-from iotprovision.simulator.foreign_devices import ForeignDevice, plugged_in
-from iotprovision.simulator.host import KitAnnouncement, KitProcess, attached, start_kits
-from iotprovision.simulator.kinds import SimulatedKitName
-from iotprovision.simulator.state import KitState
+from iotprovision.simulator.debugger.board_config import DEVNAME, KITNAME, USER_BLOCK, Register
+from iotprovision.simulator.kit.kinds import SimulatedKitName
+from iotprovision.simulator.kit.state import KitState
+from iotprovision.simulator.usb.foreign_devices import ForeignDevice, plugged_in
+from iotprovision.simulator.usb.host import KitAnnouncement, KitProcess, attached, start_kits
 
 # Kits as they come, by the name in their registers
 HEALTHY = {

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from iotprovision.simulator.host import KitProcess, attached, start_kits
-from iotprovision.simulator.kinds import SimulatedKitName
+from iotprovision.simulator.kit.kinds import SimulatedKitName
+from iotprovision.simulator.usb.host import KitProcess, attached, start_kits
 
 PROGRAM_TIMEOUT = 60.0
 EVENT_TIMEOUT = 10.0

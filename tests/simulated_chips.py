@@ -7,9 +7,9 @@ import hashlib
 from cryptography.hazmat.primitives.asymmetric import ec
 from firmware_images import hex_image
 
-from iotprovision.simulator.board import Board
-from iotprovision.simulator.ecc608 import Ecc608
-from iotprovision.simulator.winc1510 import Winc1510
+from iotprovision.simulator.board.board import Board
+from iotprovision.simulator.chips.ecc608 import Ecc608
+from iotprovision.simulator.chips.winc1510 import Winc1510
 
 FLASH_SIZE = 48 * 1024
 ATMEGA4808_FUSES = bytes.fromhex("0000020000c0070000")

@@ -14,7 +14,7 @@ from botocore.stub import Stubber
 from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.aws.faults import explain
 from iotprovision.errors import CloudDeniedError, CloudError, UsageError
-from iotprovision.simulator.local_cloud import LocalCloud
+from iotprovision.simulator.cloud.aws import LocalCloud
 
 
 @pytest.fixture(scope="module")

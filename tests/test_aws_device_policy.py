@@ -14,7 +14,7 @@ from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.aws.device_policy import DevicePolicy
 from iotprovision.errors import CloudError
 from iotprovision.findings import State
-from iotprovision.simulator.local_cloud import LocalCloud
+from iotprovision.simulator.cloud.aws import LocalCloud
 
 POLICY = "iotprovision-device-v1"
 WIDE = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iot:*", "Resource": "*"}]}

@@ -18,7 +18,7 @@ from iotprovision.cloud.aws.device_registration import DeviceRegistration
 from iotprovision.cloud.aws.signer_registration import SignerRegistration
 from iotprovision.errors import CloudError
 from iotprovision.findings import State
-from iotprovision.simulator.local_cloud import LocalCloud
+from iotprovision.simulator.cloud.aws import LocalCloud
 
 POLICY = "iotprovision-device-v1"
 

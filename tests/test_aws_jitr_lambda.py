@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.aws.jitr_template import LONGEST_SOURCE, source, template
-from iotprovision.simulator.local_cloud import LocalCloud
+from iotprovision.simulator.cloud.aws import LocalCloud
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from iotprovision.cloud.aws.jitr_stack import JitrStack
 from iotprovision.cloud.aws.jitr_template import FUNCTION, RULE, STACK, TAG, template
 from iotprovision.errors import CloudDeniedError, CloudError
 from iotprovision.findings import State
-from iotprovision.simulator.local_cloud import LocalCloud
+from iotprovision.simulator.cloud.aws import LocalCloud
 
 EVERYTHING = {"Effect": "Allow", "Action": "iot:*", "Resource": "*"}
 BROKEN_RULE = {"RuleName": "broken", "TopicRulePayload": {"Sql": "nonsense", "Actions": []}}

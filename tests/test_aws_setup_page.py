@@ -18,7 +18,7 @@ from iotprovision.cloud.aws.device_registration import DeviceRegistration
 from iotprovision.cloud.aws.jitr_stack import JitrStack
 from iotprovision.cloud.aws.jitr_template import FUNCTION, RULE, STACK
 from iotprovision.cloud.aws.signer_registration import SignerRegistration
-from iotprovision.simulator.local_cloud import LocalCloud
+from iotprovision.simulator.cloud.aws import LocalCloud
 
 PAGE = (Path(__file__).parent.parent / "docs" / "aws-setup.md").read_text(encoding="utf-8")
 # Rights that are no operation of the API: AWS checks them inside another one.

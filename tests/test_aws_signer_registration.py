@@ -14,7 +14,7 @@ from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.aws.signer_registration import SignerRegistration
 from iotprovision.errors import CloudDeniedError, CloudError, ProofError
 from iotprovision.findings import State
-from iotprovision.simulator.local_cloud import LocalCloud
+from iotprovision.simulator.cloud.aws import LocalCloud
 
 
 @pytest.fixture(scope="module")

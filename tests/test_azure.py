@@ -22,8 +22,8 @@ from running import Outcome, kit_folder, meters, run_command, run_tool, snapshot
 
 from iotprovision.chips.id_scope import IdScope
 from iotprovision.errors import ExitCode, UsageError
-from iotprovision.simulator.host import KitProcess, start_kits
-from iotprovision.simulator.kinds import SimulatedKitName
+from iotprovision.simulator.kit.kinds import SimulatedKitName
+from iotprovision.simulator.usb.host import KitProcess, start_kits
 
 ALL = ("--simulate", "-c", "azure")
 KIT_ACTIONS = ("certs", "provision", "links")

@@ -34,7 +34,7 @@ from iotprovision.environment import Environment
 from iotprovision.errors import CloudDeniedError, CloudError, ExitCode, UsageError
 from iotprovision.findings import State
 from iotprovision.pki.device_files import DeviceFiles
-from iotprovision.simulator.local_azure import LocalAzure, Request
+from iotprovision.simulator.cloud.azure import LocalAzure, Request
 from iotprovision.store import Store
 
 INTERFACES = json.loads((Path(__file__).parent / "data" / "azure-interfaces.json").read_text())

@@ -27,9 +27,9 @@ from simulated import kits_on_the_bus
 
 from iotprovision.cloud.aws.account import Account
 from iotprovision.errors import ExitCode
-from iotprovision.simulator.host import KitProcess, start_kits
-from iotprovision.simulator.kinds import SimulatedKitName
-from iotprovision.simulator.local_cloud import LocalCloud
+from iotprovision.simulator.cloud.aws import LocalCloud
+from iotprovision.simulator.kit.kinds import SimulatedKitName
+from iotprovision.simulator.usb.host import KitProcess, start_kits
 from iotprovision.store import Store
 
 JOB = ("--simulate", "-c", "aws", "-m", "jitr")

@@ -6,7 +6,7 @@ import pytest
 from cellular_board import CellularBoard
 from provisioning_transcript import CELLULAR_MINI, check_answer, exchanges
 
-from iotprovision.simulator.sequans import Sequans
+from iotprovision.simulator.chips.sequans import Sequans
 
 CERTIFICATE = b"-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n"
 

@@ -26,9 +26,9 @@ from simulated import kits_on_the_bus
 from iotprovision.cloud.aws.server_authorities import server_authorities
 from iotprovision.errors import ExitCode
 from iotprovision.kit.programming import TargetProgrammer
-from iotprovision.simulator.kinds import SimulatedKitName
-from iotprovision.simulator.sequans import Sequans
-from iotprovision.simulator.state import reset
+from iotprovision.simulator.chips.sequans import Sequans
+from iotprovision.simulator.kit.kinds import SimulatedKitName
+from iotprovision.simulator.kit.state import reset
 from iotprovision.wire.port import open_port
 from iotprovision.wire.provisioning import BAUD_RATE, ProvisioningLink
 

@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from iotprovision.chips.item_list import Item, build
 from iotprovision.chips.modem_memory import PROFILE
-from iotprovision.simulator.ecc608 import Ecc608
-from iotprovision.simulator.power_up import CloudAddress, first_power_up
-from iotprovision.simulator.sequans import Sequans
+from iotprovision.simulator.board.surroundings import CloudAddress
+from iotprovision.simulator.chips.ecc608 import Ecc608
+from iotprovision.simulator.chips.sequans import Sequans
+from iotprovision.simulator.first_connection.power_up import first_power_up
 
 NOWHERE = CloudAddress({}, "none.pem")
 

@@ -17,7 +17,7 @@ from iotprovision.firmware.hex_image import HexImage
 from iotprovision.firmware.mcu import mcu_by_name
 from iotprovision.kit.detection import find_kit
 from iotprovision.kit.programming import TargetProgrammer
-from iotprovision.simulator.host import KitProcess
+from iotprovision.simulator.usb.host import KitProcess
 
 KIT, MCU = "avr-iot-cellular-mini", "avr128db48"
 FLASH_SIZE, PAGE = 128 * 1024, 512

@@ -17,8 +17,8 @@ from iotprovision.cloud.aws.server_authorities import server_authorities
 from iotprovision.errors import ExitCode
 from iotprovision.kit.detection import find_kit
 from iotprovision.simulator.bench import SimulatedBench
-from iotprovision.simulator.kinds import SimulatedKitName
-from iotprovision.simulator.state import reset
+from iotprovision.simulator.kit.kinds import SimulatedKitName
+from iotprovision.simulator.kit.state import reset
 
 KIT, NAME = "avr-iot-cellular", "AVR-IoT Cellular"
 WITHOUT_DEMO = ("certs", "dbgupgrade", "provision", "links")

@@ -23,7 +23,7 @@ from iotprovision.errors import ProofError, UsageError
 from iotprovision.pki import certificates
 from iotprovision.pki.device_request import device_request
 from iotprovision.pki.names import Names
-from iotprovision.simulator.factory import factory_root, new_identity
+from iotprovision.simulator.kit.factory import factory_root, new_identity
 
 NOW = datetime(2026, 7, 14, 15, 9, 26, 535897, tzinfo=timezone.utc)
 CODE = "0123456789abcdef" * 4

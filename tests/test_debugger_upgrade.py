@@ -34,7 +34,7 @@ from iotprovision.kit.boot_mode import kits_in_boot_mode, prepare_usb
 from iotprovision.kit.debugger import list_debuggers
 from iotprovision.kit.debugger_upgrade import upgrade_debugger
 from iotprovision.kit.detection import find_kit
-from iotprovision.simulator.host import KitProcess
+from iotprovision.simulator.usb.host import KitProcess
 
 WA, WG = "avr-iot-wa", "avr-iot-wg"
 TRANSFERS = 460

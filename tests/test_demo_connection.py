@@ -21,16 +21,16 @@ from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.aws.device_policy import DevicePolicy
 from iotprovision.cloud.aws.device_registration import DeviceRegistration
 from iotprovision.errors import ProofError, UsageError
-from iotprovision.simulator.board import Board
-from iotprovision.simulator.local_cloud import LocalCloud
+from iotprovision.simulator.board.board import Board
+from iotprovision.simulator.cloud.aws import LocalCloud
 from iotprovision.wire.wifi_network import WifiNetwork
 
 pytest.importorskip("yasimavr", reason="the emulator extra is not installed: pip install '.[emulator]'")
-from iotprovision.simulator.access_point import AccessPoint, Surroundings
-from iotprovision.simulator.demo_connection import demo_connects, demo_joins, demo_reports
-from iotprovision.simulator.emulated_avr import EmulatedAvr
-from iotprovision.simulator.power_up import PowerUpReport
-from iotprovision.simulator.winc1510_wifi import WPA_PSK, Connection, save_connection, saved_connection
+from iotprovision.simulator.board.surroundings import AccessPoint, Surroundings
+from iotprovision.simulator.emulators.emulated_avr import EmulatedAvr
+from iotprovision.simulator.first_connection.demo_connection import demo_connects, demo_joins, demo_reports
+from iotprovision.simulator.first_connection.power_up import PowerUpReport
+from iotprovision.simulator.radio.station import WPA_PSK, Connection, save_connection, saved_connection
 
 pytestmark = pytest.mark.emulated
 

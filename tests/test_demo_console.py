@@ -9,9 +9,9 @@ from serial_peer import MemoryPort
 
 from iotprovision.chips.winc_flash import THING_NAME
 from iotprovision.errors import ChipRefusedError, SerialLinkError, UsageError
-from iotprovision.simulator.demo_firmware import DemoFirmware, WifiCredentials
-from iotprovision.simulator.ecc608 import Ecc608
-from iotprovision.simulator.winc1510 import Winc1510
+from iotprovision.simulator.chips.ecc608 import Ecc608
+from iotprovision.simulator.chips.winc1510 import Winc1510
+from iotprovision.simulator.models.demo_firmware import DemoFirmware, WifiCredentials
 from iotprovision.wire import console
 from iotprovision.wire.console import DemoConsole
 from iotprovision.wire.wifi_network import WifiNetwork

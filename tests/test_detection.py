@@ -13,7 +13,7 @@ from serial.tools import list_ports
 from iotprovision.errors import AccessError, ExitCode, KitNotFoundError
 from iotprovision.kit.debugger import connection
 from iotprovision.kit.detection import detect_kits, find_kit
-from iotprovision.simulator.host import attached
+from iotprovision.simulator.usb.host import attached
 
 if TYPE_CHECKING:
     from kits_on_bus import KitsOnBus

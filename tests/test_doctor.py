@@ -33,8 +33,8 @@ from iotprovision.inspection.computer_health import check_clock, check_firmware,
 from iotprovision.inspection.diagnosis import CHECKS, Diagnosis, Verdict, exit_code, fine, guarded, note, problem
 from iotprovision.inspection.udev_rule import UdevRules
 from iotprovision.kit import registers
-from iotprovision.simulator.host import attached
-from iotprovision.simulator.local_cloud import LocalCloud
+from iotprovision.simulator.cloud.aws import LocalCloud
+from iotprovision.simulator.usb.host import attached
 from iotprovision.store import Store
 
 if TYPE_CHECKING:

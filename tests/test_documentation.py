@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from firmware_images import image_path
 from simulated import kits_on_the_bus
 
-from iotprovision.simulator.local_cloud import LocalCloud
+from iotprovision.simulator.cloud.aws import LocalCloud
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

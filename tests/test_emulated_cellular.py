@@ -13,10 +13,10 @@ from provisioning_transcript import CELLULAR_MINI, check_answer, exchanges
 from running import kit_folder, meters, run_command, run_tool
 
 from iotprovision.simulator.bench import SimulatedBench
-from iotprovision.simulator.board import Board
+from iotprovision.simulator.board.board import Board
 
 pytest.importorskip("yasimavr", reason="the emulator extra is not installed: pip install '.[emulator]'")
-from iotprovision.simulator.avr_cellular_simulation import AvrCellularSimulation
+from iotprovision.simulator.emulators.avr_cellular_simulation import AvrCellularSimulation
 
 pytestmark = pytest.mark.emulated
 

@@ -10,12 +10,12 @@ from command_streams import stream
 from provisioning_transcript import check_answer, exchanges
 from simulated_chips import board_with, flash_of
 
-from iotprovision.simulator.board import Board
-from iotprovision.simulator.modelled_mcu import ModelledMcu
+from iotprovision.simulator.board.board import Board
+from iotprovision.simulator.models.modelled_mcu import ModelledMcu
 
 pytest.importorskip("yasimavr", reason="the emulator extra is not installed: pip install '.[emulator]'")
-from iotprovision.simulator.avr_iot_simulation import AvrIotSimulation
-from iotprovision.simulator.emulated_avr import EmulatedAvr
+from iotprovision.simulator.emulators.avr_iot_simulation import AvrIotSimulation
+from iotprovision.simulator.emulators.emulated_avr import EmulatedAvr
 
 pytestmark = pytest.mark.emulated
 

@@ -12,11 +12,11 @@ from running import kit_folder, run_tool
 from simulated_chips import board_with, flash_of
 
 from iotprovision.simulator.bench import SimulatedBench
-from iotprovision.simulator.board import Board
-from iotprovision.simulator.modelled_mcu import ModelledMcu
+from iotprovision.simulator.board.board import Board
+from iotprovision.simulator.models.modelled_mcu import ModelledMcu
 
 pytest.importorskip("unicorn", reason="the emulator extra is not installed: pip install '.[emulator]'")
-from iotprovision.simulator.sam_simulation import SamSimulation
+from iotprovision.simulator.emulators.sam_simulation import SamSimulation
 
 pytestmark = pytest.mark.emulated
 

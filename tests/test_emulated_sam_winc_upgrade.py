@@ -20,12 +20,12 @@ from iotprovision.chips.winc_image import WincImage
 from iotprovision.kit.detection import find_kit
 from iotprovision.kit.target import Target
 from iotprovision.report import Reporter
-from iotprovision.simulator.board import Board
+from iotprovision.simulator.board.board import Board
 from iotprovision.steps import Rules, run
 from iotprovision.store import Store
 
 pytest.importorskip("unicorn", reason="the emulator extra is not installed: pip install '.[emulator]'")
-from iotprovision.simulator.sam_simulation import SamSimulation
+from iotprovision.simulator.emulators.sam_simulation import SamSimulation
 
 pytestmark = pytest.mark.emulated
 

@@ -18,12 +18,12 @@ from iotprovision.chips.winc_image import WincImage
 from iotprovision.kit.detection import find_kit
 from iotprovision.kit.target import Target
 from iotprovision.report import Reporter
-from iotprovision.simulator.board import Board
+from iotprovision.simulator.board.board import Board
 from iotprovision.steps import Rules, run
 from iotprovision.store import Store
 
 pytest.importorskip("yasimavr", reason="the emulator extra is not installed: pip install '.[emulator]'")
-from iotprovision.simulator.avr_iot_simulation import AvrIotSimulation
+from iotprovision.simulator.emulators.avr_iot_simulation import AvrIotSimulation
 
 pytestmark = pytest.mark.emulated
 

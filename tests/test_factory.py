@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 from iotprovision.chips.ecc608 import Kind, coordinates, slot_size
 from iotprovision.chips.factory_certificates import VENDOR_ROOTS, FactoryCertificates, rebuild
 from iotprovision.errors import ProofError
-from iotprovision.simulator.factory import FactoryIdentity, factory_root, new_identity
+from iotprovision.simulator.kit.factory import FactoryIdentity, factory_root, new_identity
 
 
 def rebuilt(identity: FactoryIdentity, folder: Path) -> FactoryCertificates:

@@ -14,11 +14,11 @@ from serial_peer import MemoryPort
 from simulated_chips import board_with, flash_of
 
 from iotprovision.errors import ChipRefusedError, ExitCode, SerialLinkError, UsageError
-from iotprovision.simulator.demo_firmware import DemoFirmware, WifiCredentials
-from iotprovision.simulator.ecc608 import Ecc608
-from iotprovision.simulator.harmony_demo import HarmonyDemoFirmware
-from iotprovision.simulator.modelled_mcu import ModelledMcu
-from iotprovision.simulator.winc1510 import Winc1510
+from iotprovision.simulator.chips.ecc608 import Ecc608
+from iotprovision.simulator.chips.winc1510 import Winc1510
+from iotprovision.simulator.models.demo_firmware import DemoFirmware, WifiCredentials
+from iotprovision.simulator.models.harmony_demo import HarmonyDemoFirmware
+from iotprovision.simulator.models.modelled_mcu import ModelledMcu
 from iotprovision.wire.console import HarmonyConsole, console_kind
 from iotprovision.wire.wifi_network import WifiNetwork
 

@@ -12,10 +12,10 @@ from running import Outcome, run_tool
 
 from iotprovision.errors import ExitCode
 from iotprovision.kit.catalog import kits as catalogue
-from iotprovision.simulator.board_config import DEVNAME, KITNAME
-from iotprovision.simulator.host import KitProcess, attached, start_kits
-from iotprovision.simulator.kinds import SimulatedKitName
-from iotprovision.simulator.state import KitState
+from iotprovision.simulator.debugger.board_config import DEVNAME, KITNAME
+from iotprovision.simulator.kit.kinds import SimulatedKitName
+from iotprovision.simulator.kit.state import KitState
+from iotprovision.simulator.usb.host import KitProcess, attached, start_kits
 
 WG, PIC, SAM, CELLULAR = BLANK_KITS = ("avr-iot-wg", "pic-iot-wg", "sam-iot-wx", "avr-iot-cellular-mini")
 NEWER, NEWER_NAME = "avr-iot-wa", "AVR-IoT XX"

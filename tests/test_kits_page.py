@@ -28,8 +28,8 @@ from iotprovision.errors import ExitCode
 from iotprovision.firmware.index import load_index
 from iotprovision.kit.catalog import KitDescription, kits
 from iotprovision.simulator.bench import SimulatedBench
-from iotprovision.simulator.kinds import KINDS, SimulatedKitName
-from iotprovision.simulator.state import reset
+from iotprovision.simulator.kit.kinds import KINDS, SimulatedKitName
+from iotprovision.simulator.kit.state import reset
 
 pytestmark = pytest.mark.every_kit
 

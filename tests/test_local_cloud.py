@@ -17,7 +17,7 @@ from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.aws.jitr_stack import JitrStack
 from iotprovision.cloud.aws.signer_registration import SignerRegistration
 from iotprovision.errors import CloudError, LockedError, StoreError
-from iotprovision.simulator.local_cloud import LocalCloud
+from iotprovision.simulator.cloud.aws import LocalCloud
 
 OWNER = """
 import sys, time

@@ -27,7 +27,7 @@ from running import Outcome, kit_folder, meters, run_command, run_tool, snapshot
 from iotprovision.cloud.aws.account import Account
 from iotprovision.pki.authority import Authority
 from iotprovision.pki.names import Names
-from iotprovision.simulator.local_cloud import LocalCloud
+from iotprovision.simulator.cloud.aws import LocalCloud
 from iotprovision.store import Store
 
 JOB = ("--simulate", "-c", "aws", "-m", "jitr", "--json")

@@ -18,7 +18,7 @@ from running import Outcome, kit_folder, meters, run_tool, snapshot
 
 from iotprovision.cloud.aws.account import Account
 from iotprovision.errors import ExitCode
-from iotprovision.simulator.local_cloud import LocalCloud
+from iotprovision.simulator.cloud.aws import LocalCloud
 
 MAR = ("--simulate", "-c", "aws", "-m", "mar", "--json")
 JITR = ("--simulate", "-c", "aws", "-m", "jitr", "--json")

@@ -31,7 +31,7 @@ from iotprovision.errors import AccessError, ExitCode, KitNotFoundError, Provisi
 from iotprovision.kit.boot_mode import kits_in_boot_mode
 from iotprovision.kit.debugger import connection
 from iotprovision.kit.detection import Obstacle, detect_kits, find_kit
-from iotprovision.simulator.foreign_devices import ATMEL_ICE, DAPLINK, EDBG, FOREIGN_DEVICES, KEYBOARD, PICKIT4
+from iotprovision.simulator.usb.foreign_devices import ATMEL_ICE, DAPLINK, EDBG, FOREIGN_DEVICES, KEYBOARD, PICKIT4
 
 WA, PIC, SAM, CELLULAR = HEALTHY
 OBSTACLES = {

@@ -3,8 +3,8 @@
 import pytest
 from simulated_chips import board_with, flash_of
 
-from iotprovision.simulator.demo_firmware import DemoFirmware, WifiCredentials
-from iotprovision.simulator.modelled_mcu import ModelledMcu
+from iotprovision.simulator.models.demo_firmware import DemoFirmware, WifiCredentials
+from iotprovision.simulator.models.modelled_mcu import ModelledMcu
 
 SERIAL_NUMBER = b"0123A1B2C3D4E5F6EE"
 ENDPOINT = b"abcdefg-ats.iot.eu-west-1.amazonaws.com"

@@ -5,9 +5,9 @@ from firmware_images import hex_image
 from provisioning_transcript import check_answer, exchanges
 from simulated_chips import FLASH_SIZE, board_with, flash_of
 
-from iotprovision.simulator.board import Board
-from iotprovision.simulator.c_numbers import strtol, strtoul
-from iotprovision.simulator.modelled_mcu import FINGERPRINTS, ModelledMcu, fingerprint, recognize
+from iotprovision.simulator.board.board import Board
+from iotprovision.simulator.models.c_numbers import strtol, strtoul
+from iotprovision.simulator.models.modelled_mcu import FINGERPRINTS, ModelledMcu, fingerprint, recognize
 
 WELCOME = b"Welcome to the avr-iot command handler!\r\n"
 

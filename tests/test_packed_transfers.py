@@ -18,8 +18,8 @@ from simulated import kits_on_the_bus
 from iotprovision.errors import ProofError
 from iotprovision.kit.packed_transfers import PackedSamDebugger
 from iotprovision.kit.programming import TargetProgrammer
-from iotprovision.simulator.faults import Faults
-from iotprovision.simulator.host import KitProcess
+from iotprovision.simulator.board.faults import Faults
+from iotprovision.simulator.usb.host import KitProcess
 
 KIT, MCU = "sam-iot-wg", "atsamd21g18a"
 PROVISIONING = "sam-iot-wg-provisioning"

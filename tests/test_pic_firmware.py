@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from simulated_chips import board_with, flash_of
 
-from iotprovision.simulator.modelled_mcu import ModelledMcu
+from iotprovision.simulator.models.modelled_mcu import ModelledMcu
 
 COMMANDS = [
     *("ABOUT", "BLOBTEST", "PING", "ECC+GENPUBKEY", "ECC+LOCK", "ECC+OTP+READ", "ECC+PUBKEY+READ"),

@@ -19,8 +19,8 @@ from iotprovision.errors import AccessError, ExitCode, KitNotFoundError, ProofEr
 from iotprovision.firmware.hex_image import HexImage
 from iotprovision.kit.programming import Difference, TargetProgrammer, reset_target
 from iotprovision.kit.script_session import ScriptSession
-from iotprovision.simulator.faults import Faults
-from iotprovision.simulator.host import KitProcess
+from iotprovision.simulator.board.faults import Faults
+from iotprovision.simulator.usb.host import KitProcess
 
 MCU = "PIC24FJ128GA705"
 KIT = "pic-iot-wa"

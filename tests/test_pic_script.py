@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from simulated_chips import board_with, flash_of
 
-from iotprovision.simulator.icsp_part import PIC24FJ128GA705
-from iotprovision.simulator.icsp_script import BadScriptError, IcspPins, run_script
-from iotprovision.simulator.icsp_target import IcspTarget
-from iotprovision.simulator.modelled_mcu import ModelledMcu
-from iotprovision.simulator.pic24_core import Pic24Core, UnknownInstructionError
+from iotprovision.simulator.models.modelled_mcu import ModelledMcu
+from iotprovision.simulator.targets.icsp_part import PIC24FJ128GA705
+from iotprovision.simulator.targets.icsp_script import BadScriptError, IcspPins, run_script
+from iotprovision.simulator.targets.icsp_target import IcspTarget
+from iotprovision.simulator.targets.pic24_core import Pic24Core, UnknownInstructionError
 
 COMMAND_BUFFER, DATA_BUFFER = 0x10, 0x00
 KEY = bytes.fromhex("b1 b4b2c2128a b0")
@@ -116,7 +116,7 @@ def test_an_unknown_instruction_is_an_error(instruction: int) -> None:
 
 
 def test_a_script_that_never_ends_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("iotprovision.simulator.icsp_script.MOST_OPERATIONS", 1000)
+    monkeypatch.setattr("iotprovision.simulator.targets.icsp_script.MOST_OPERATIONS", 1000)
     pins = IcspPins(lambda: None, lambda: None)
     with pytest.raises(BadScriptError, match="does not end"):
         run_script(bytes.fromhex("ac ffff e1 a4"), [], b"", pins, None)

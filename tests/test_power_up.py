@@ -24,11 +24,12 @@ from iotprovision.cloud.aws.device_registration import DeviceRegistration
 from iotprovision.cloud.aws.jitr_stack import JitrStack
 from iotprovision.cloud.aws.signer_registration import SignerRegistration
 from iotprovision.findings import State
-from iotprovision.simulator import power_up
-from iotprovision.simulator.ecc608 import Ecc608
-from iotprovision.simulator.local_cloud import LocalCloud
-from iotprovision.simulator.power_up import CloudAddress, first_power_up
-from iotprovision.simulator.winc1510 import Winc1510
+from iotprovision.simulator.board.surroundings import CloudAddress
+from iotprovision.simulator.chips.ecc608 import Ecc608
+from iotprovision.simulator.chips.winc1510 import Winc1510
+from iotprovision.simulator.cloud.aws import LocalCloud
+from iotprovision.simulator.first_connection import power_up
+from iotprovision.simulator.first_connection.power_up import first_power_up
 
 ENDPOINT_PAGE, THING_NAME_PAGE, STORE = 0x6E00, 0x6F00, 0x5000
 

@@ -15,10 +15,10 @@ from serial_peer import Lines, LoopbackPeer, MemoryPort
 
 from iotprovision.chips.winc_flash import FlashArea
 from iotprovision.errors import ChipRefusedError, SerialLinkError
-from iotprovision.simulator.ecc608 import Ecc608
-from iotprovision.simulator.modelled_uart import ModelledUart
-from iotprovision.simulator.provisioning_firmware import ProvisioningFirmware
-from iotprovision.simulator.winc1510 import Winc1510
+from iotprovision.simulator.chips.ecc608 import Ecc608
+from iotprovision.simulator.chips.winc1510 import Winc1510
+from iotprovision.simulator.models.modelled_uart import ModelledUart
+from iotprovision.simulator.models.provisioning_firmware import ProvisioningFirmware
 from iotprovision.wire import provisioning, status
 from iotprovision.wire.banner import About
 from iotprovision.wire.port import open_port

@@ -13,9 +13,9 @@ from simulated import kits_on_the_bus
 from iotprovision.errors import AccessError, ExitCode, KitNotFoundError, ProofError, UsageError
 from iotprovision.kit import registers
 from iotprovision.kit.registers import LinkRegisters
-from iotprovision.simulator.kinds import SimulatedKitName
-from iotprovision.simulator.nedbg import SET_CONFIGURATION
-from iotprovision.simulator.state import KitState
+from iotprovision.simulator.debugger.nedbg import SET_CONFIGURATION
+from iotprovision.simulator.kit.kinds import SimulatedKitName
+from iotprovision.simulator.kit.state import KitState
 
 if TYPE_CHECKING:
     from kits_on_bus import KitsOnBus

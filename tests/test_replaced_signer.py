@@ -8,7 +8,7 @@ from cryptography import x509
 from running import run_tool
 
 from iotprovision.cloud.aws.account import Account
-from iotprovision.simulator.local_cloud import LocalCloud
+from iotprovision.simulator.cloud.aws import LocalCloud
 
 JITR = ("--simulate", "-c", "aws", "-m", "jitr", "--json")
 

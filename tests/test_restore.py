@@ -16,8 +16,8 @@ from test_root_store import AMAZON_PEM
 
 from iotprovision.backups import file_name, save
 from iotprovision.errors import ExitCode
-from iotprovision.simulator.host import start_kits
-from iotprovision.simulator.kinds import SimulatedKitName
+from iotprovision.simulator.kit.kinds import SimulatedKitName
+from iotprovision.simulator.usb.host import start_kits
 from iotprovision.store import Store
 
 JOB = ("--simulate", "-c", "aws", "-m", "jitr", "--no-lock")

@@ -17,8 +17,8 @@ from running import Outcome, kit_folder, meters, run_tool, snapshot
 from test_root_store import AMAZON, BEGIN, END, root
 
 from iotprovision.errors import ExitCode
-from iotprovision.simulator.host import start_kits
-from iotprovision.simulator.kinds import SimulatedKitName
+from iotprovision.simulator.kit.kinds import SimulatedKitName
+from iotprovision.simulator.usb.host import start_kits
 from iotprovision.store import Store
 
 VENDORS = image_path("winc1500-19.7.7").read_bytes()[0x4000:0x5000]

@@ -18,8 +18,8 @@ from iotprovision.firmware.hex_image import HexImage
 from iotprovision.firmware.mcu import FLASH, USER_ROW, mcu_by_name
 from iotprovision.kit.detection import find_kit
 from iotprovision.kit.programming import Difference, TargetProgrammer, reset_target
-from iotprovision.simulator.faults import Faults
-from iotprovision.simulator.host import KitProcess
+from iotprovision.simulator.board.faults import Faults
+from iotprovision.simulator.usb.host import KitProcess
 
 MCU = "atsamd21g18a"
 KIT = "sam-iot-wg"

@@ -7,8 +7,8 @@ from firmware_images import hex_image
 from provisioning_transcript import SAM_IOT_WG, SAM_IOT_WX, check_answer, exchanges
 from simulated_chips import board_with, flash_of
 
-from iotprovision.simulator.board import Board
-from iotprovision.simulator.modelled_mcu import FINGERPRINTS, ModelledMcu, fingerprint, recognize
+from iotprovision.simulator.board.board import Board
+from iotprovision.simulator.models.modelled_mcu import FINGERPRINTS, ModelledMcu, fingerprint, recognize
 
 WG, WX = "sam-iot-wg-provisioning", "sam-iot-wx-provisioning"
 

@@ -25,12 +25,13 @@ from simulated import kits_on_the_bus, simulator
 
 from iotprovision.chips.ecc608 import Kind
 from iotprovision.errors import ExitCode
-from iotprovision.simulator.ecc608 import Ecc608
-from iotprovision.simulator.factory import new_identity
-from iotprovision.simulator.local_cloud import LocalCloud
-from iotprovision.simulator.power_up import CloudAddress, first_power_up
-from iotprovision.simulator.sandbox_account import SandboxAccount
-from iotprovision.simulator.winc1510 import Winc1510
+from iotprovision.simulator.board.surroundings import CloudAddress
+from iotprovision.simulator.chips.ecc608 import Ecc608
+from iotprovision.simulator.chips.winc1510 import Winc1510
+from iotprovision.simulator.cloud.aws import LocalCloud
+from iotprovision.simulator.cloud.sandbox_account import SandboxAccount
+from iotprovision.simulator.first_connection.power_up import first_power_up
+from iotprovision.simulator.kit.factory import new_identity
 
 JOB = ("--simulate", "--json")
 JITR = (*JOB, "-m", "jitr")

@@ -10,11 +10,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA256
 from simulated_chips import private_key
 
-from iotprovision.simulator import ecc608, winc1510
-from iotprovision.simulator.ecc608 import EXECUTION_ERROR, PARSE_ERROR, SUCCESS, ZONE_DATA, Ecc608
-from iotprovision.simulator.ecc608_bus import Ecc608Bus, crc16
-from iotprovision.simulator.winc1510 import Winc1510
-from iotprovision.simulator.winc1510_bus import Winc1510Bus
+from iotprovision.simulator.chips import ecc608, winc1510
+from iotprovision.simulator.chips.ecc608 import EXECUTION_ERROR, PARSE_ERROR, SUCCESS, ZONE_DATA, Ecc608
+from iotprovision.simulator.chips.ecc608_bus import Ecc608Bus, crc16
+from iotprovision.simulator.chips.winc1510 import Winc1510
+from iotprovision.simulator.chips.winc1510_bus import Winc1510Bus
 
 # RFC 6979, appendix A.2.5: the key, its public point, and the signature of "sample" with SHA-256.
 RFC_KEY = private_key(0xC9AFA9D845BA75166B5C215767B1D6934E50C3DB36E89B127B8A622B120F6721)

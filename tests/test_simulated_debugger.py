@@ -24,8 +24,8 @@ from pymcuprog.pymcuprog_errors import PymcuprogDeviceLockedError, PymcuprogTool
 from pymcuprog.toolconnection import ToolUsbHidConnection
 from simulated import eventually, kits_on_the_bus, on_the_bus
 
-from iotprovision.simulator.host import start_kits
-from iotprovision.simulator.kinds import SimulatedKitName
+from iotprovision.simulator.kit.kinds import SimulatedKitName
+from iotprovision.simulator.usb.host import start_kits
 
 PAGE = 128
 FLASH_SIZE = 0xC000

@@ -23,8 +23,8 @@ from pyedbglib.protocols.jtagice3protocol import Jtagice3ResponseError
 from serial.tools import list_ports
 from simulated import eventually, kits_on_the_bus, on_the_bus
 
-from iotprovision.simulator.host import KitProcess, start_kits
-from iotprovision.simulator.kinds import SimulatedKitName
+from iotprovision.simulator.kit.kinds import SimulatedKitName
+from iotprovision.simulator.usb.host import KitProcess, start_kits
 
 VID, PID, BOOT_PID = 0x03EB, 0x2175, 0x2FC0
 AREA = 0x3E000 - 0x2000

@@ -9,9 +9,9 @@ import pytest
 import serial
 from simulated import eventually
 
-from iotprovision.simulator.faults import Faults
-from iotprovision.simulator.meters import Meters
-from iotprovision.simulator.serial_bridge import SerialBridge
+from iotprovision.simulator.board.faults import Faults
+from iotprovision.simulator.board.meters import Meters
+from iotprovision.simulator.debugger.serial_bridge import SerialBridge
 
 TERMINAL = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo terminals")
 

@@ -19,9 +19,9 @@ from pymcuprog.toolconnection import ToolUsbHidConnection
 from simulated import PROGRAM_TIMEOUT, eventually, kits_on_the_bus, on_the_bus, simulator
 
 from iotprovision.errors import ExitCode, KitNotFoundError, LockedError, StoreError, UsageError
-from iotprovision.simulator.host import attached, control, served_kits, start_kits
-from iotprovision.simulator.kinds import SimulatedKitName
-from iotprovision.simulator.usb_bus import Bus, KitConnection
+from iotprovision.simulator.kit.kinds import SimulatedKitName
+from iotprovision.simulator.usb.bus import Bus, KitConnection
+from iotprovision.simulator.usb.host import attached, control, served_kits, start_kits
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and file modes")
 KIT = SimulatedKitName.parse("avr-iot-wa")
@@ -219,8 +219,8 @@ class TestLifetime:
     def test_kit_ends_with_the_process_that_started_it(self, tmp_path, number):
         program = (
             "import sys, time; from pathlib import Path\n"
-            "from iotprovision.simulator.host import start_kits\n"
-            "from iotprovision.simulator.kinds import SimulatedKitName\n"
+            "from iotprovision.simulator.usb.host import start_kits\n"
+            "from iotprovision.simulator.kit.kinds import SimulatedKitName\n"
             "with start_kits([SimulatedKitName.parse('avr-iot-wa')], Path(sys.argv[1])) as kits:\n"
             "    print(kits.pid, flush=True)\n"
             "    time.sleep(60)\n"

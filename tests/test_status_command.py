@@ -26,7 +26,7 @@ from iotprovision.cloud.aws.account import Account
 from iotprovision.errors import ExitCode
 from iotprovision.kit import registers
 from iotprovision.kit.link_registers import read_page_link
-from iotprovision.simulator.local_cloud import LocalCloud
+from iotprovision.simulator.cloud.aws import LocalCloud
 
 if TYPE_CHECKING:
     from kits_on_bus import KitsOnBus
@@ -403,7 +403,7 @@ def test_a_kit_of_another_name_is_listed(kits: KitsOnBus, tmp_path: Path) -> Non
 
 
 def test_no_kit_at_all(tmp_path: Path) -> None:
-    from iotprovision.simulator.host import attached
+    from iotprovision.simulator.usb.host import attached
 
     with attached(tmp_path / "bus"):
         outcome = run_tool(tmp_path / "home", "status", "--json")

@@ -25,7 +25,7 @@ from iotprovision.actions.unprovision import DeviceRemovedFromAccount
 from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.aws.device_removal import DeviceRemoval
 from iotprovision.errors import CloudDeniedError, CloudError, ExitCode
-from iotprovision.simulator.local_cloud import LocalCloud
+from iotprovision.simulator.cloud.aws import LocalCloud
 from iotprovision.store import Store
 
 POLICY = "iotprovision-device-v1"

@@ -37,13 +37,13 @@ from iotprovision.kit.target import Target
 from iotprovision.pki.authority import Authority
 from iotprovision.pki.device_files import DeviceFiles
 from iotprovision.pki.names import Names
-from iotprovision.simulator.ecc608 import Ecc608
-from iotprovision.simulator.host import KitProcess, start_kits
-from iotprovision.simulator.kinds import SimulatedKitName
-from iotprovision.simulator.local_cloud import LocalCloud
-from iotprovision.simulator.modelled_uart import ModelledUart
-from iotprovision.simulator.provisioning_firmware import ProvisioningFirmware
-from iotprovision.simulator.winc1510 import Winc1510
+from iotprovision.simulator.chips.ecc608 import Ecc608
+from iotprovision.simulator.chips.winc1510 import Winc1510
+from iotprovision.simulator.cloud.aws import LocalCloud
+from iotprovision.simulator.kit.kinds import SimulatedKitName
+from iotprovision.simulator.models.modelled_uart import ModelledUart
+from iotprovision.simulator.models.provisioning_firmware import ProvisioningFirmware
+from iotprovision.simulator.usb.host import KitProcess, start_kits
 from iotprovision.store import Store
 from iotprovision.wire.provisioning import ProvisioningLink
 

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 import pytest
 
 from iotprovision.errors import UsageError
-from iotprovision.simulator.access_point import DEFAULT_ACCESS_POINT, AccessPoint, Surroundings
-from iotprovision.simulator.connection_record import ConnectionRecord
-from iotprovision.simulator.mcp9808 import Mcp9808
-from iotprovision.simulator.mqtt_traffic import MqttTraffic
-from iotprovision.simulator.power_up import CloudAddress
-from iotprovision.simulator.winc1510 import Winc1510
-from iotprovision.simulator.winc1510_host_interface import HostInterface
-from iotprovision.simulator.winc1510_wifi import WifiStation
+from iotprovision.simulator.board.connection_record import ConnectionRecord
+from iotprovision.simulator.board.mqtt_traffic import MqttTraffic
+from iotprovision.simulator.board.surroundings import DEFAULT_ACCESS_POINT, AccessPoint, CloudAddress, Surroundings
+from iotprovision.simulator.chips.mcp9808 import Mcp9808
+from iotprovision.simulator.chips.winc1510 import Winc1510
+from iotprovision.simulator.radio.host_interface import HostInterface
+from iotprovision.simulator.radio.station import WifiStation
 
 # Registers of the driver's host interface.
 REQUEST, ROOM_WANTED, ROOM, SENT = 0x108C, 0x1078, 0x150400, 0x106C

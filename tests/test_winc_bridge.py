@@ -11,7 +11,7 @@ from serial_peer import MemoryPort
 from simulated_chips import board_with, flash_of
 
 from iotprovision.errors import ChipRefusedError, SerialLinkError
-from iotprovision.simulator.modelled_mcu import ModelledMcu
+from iotprovision.simulator.models.modelled_mcu import ModelledMcu
 from iotprovision.wire.winc_bridge import RESPONSE_TIMEOUT, WincBridge
 
 SECTOR = 4096

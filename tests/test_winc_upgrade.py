@@ -18,8 +18,8 @@ from simulated_chips import board_with, flash_of
 
 from iotprovision.chips.winc_image import WincImage
 from iotprovision.errors import ExitCode, UsageError
-from iotprovision.simulator.host import KitProcess
-from iotprovision.simulator.modelled_mcu import ModelledMcu
+from iotprovision.simulator.models.modelled_mcu import ModelledMcu
+from iotprovision.simulator.usb.host import KitProcess
 
 KIT = "avr-iot-wa"
 UPGRADE = ("--simulate", KIT, "wincupgrade", "--json")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from iotprovision.errors import ExitCode, ProvisioningError, UsageError
-from iotprovision.simulator.kinds import EMULATED, KINDS, SimulatedKitName
+from iotprovision.simulator.kit.kinds import EMULATED, KINDS, SimulatedKitName
 
 DEFAULT_KIT = "avr-iot-wa"
 
@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(arguments: argparse.Namespace, folder: Path) -> int:
-    from iotprovision.simulator.kit_process import serve
+    from iotprovision.simulator.usb.kit_process import serve
 
     names = _names(arguments.kit or [DEFAULT_KIT])
     serve(names, folder, sys.stdout, _version(arguments), arguments.while_input_is_open)
@@ -81,7 +81,7 @@ def _serve(arguments: argparse.Namespace, folder: Path) -> int:
 
 
 def _run(arguments: argparse.Namespace, folder: Path) -> int:
-    from iotprovision.simulator.host import bus_environment, served_kits
+    from iotprovision.simulator.usb.host import bus_environment, served_kits
 
     served_kits(folder)
     environment = {**os.environ, **bus_environment(folder)}
@@ -100,7 +100,7 @@ def _run(arguments: argparse.Namespace, folder: Path) -> int:
 
 def _reset(arguments: argparse.Namespace, folder: Path) -> int:
     from iotprovision.chips.ecc608 import Kind
-    from iotprovision.simulator.state import kits_in, reset
+    from iotprovision.simulator.kit.state import kits_in, reset
 
     version = _version(arguments)
     secure_element = Kind[arguments.secure_element.upper()] if arguments.secure_element else None
@@ -134,7 +134,7 @@ def _names(texts: Sequence[str]) -> list[SimulatedKitName]:
 
 
 def _version(arguments: argparse.Namespace) -> str | None:
-    from iotprovision.simulator.host import check_version
+    from iotprovision.simulator.usb.host import check_version
 
     return check_version(arguments.debugger) if arguments.debugger else None
 
@@ -151,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error("run needs a program: run -- COMMAND ...")
     elif split < len(texts):
         parser.error("-- is for run")
-    from iotprovision.simulator.state import default_folder
+    from iotprovision.simulator.kit.state import default_folder
 
     try:
         folder: Path = chosen.state or default_folder()

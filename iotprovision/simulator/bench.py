@@ -11,19 +11,19 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from iotprovision.errors import KitNotFoundError
-from iotprovision.simulator.access_point import DEFAULT_ACCESS_POINT, AccessPoint
-from iotprovision.simulator.host import attached, control, start_kits
-from iotprovision.simulator.kinds import SimulatedKitName
-from iotprovision.simulator.usb_bus import Bus
+from iotprovision.simulator.board.surroundings import DEFAULT_ACCESS_POINT, AccessPoint
+from iotprovision.simulator.kit.kinds import SimulatedKitName
+from iotprovision.simulator.usb.bus import Bus
+from iotprovision.simulator.usb.host import attached, control, start_kits
 
 if TYPE_CHECKING:
     from iotprovision.chips.ecc608 import Kind
     from iotprovision.chips.factory_certificates import FactoryRoot
     from iotprovision.cloud.aws.account import Account
     from iotprovision.cloud.azure.service import Place
-    from iotprovision.simulator.local_azure import LocalAzure
-    from iotprovision.simulator.local_cloud import LocalCloud
-    from iotprovision.simulator.sandbox_account import SandboxAccount
+    from iotprovision.simulator.cloud.aws import LocalCloud
+    from iotprovision.simulator.cloud.azure import LocalAzure
+    from iotprovision.simulator.cloud.sandbox_account import SandboxAccount
 
 
 class SimulatedBench:
@@ -100,7 +100,7 @@ class SimulatedBench:
     def azure(self) -> Place:
         """Where the user's Azure services are: on this machine, and whoever asks has the right credentials."""
         from iotprovision.cloud.azure.service import Place
-        from iotprovision.simulator.local_azure import LocalAzure
+        from iotprovision.simulator.cloud.azure import LocalAzure
 
         if self._azure is None:
             self._azure = self._resources.enter_context(LocalAzure(self._folder / "azure.json"))
@@ -109,7 +109,7 @@ class SimulatedBench:
     def factory_roots(self) -> dict[Kind, FactoryRoot]:
         """What the factory certificates of the simulated chips come from."""
         from iotprovision.chips.ecc608 import Kind
-        from iotprovision.simulator.factory import factory_root
+        from iotprovision.simulator.kit.factory import factory_root
 
         return {kind: factory_root(self._folder, kind) for kind in Kind}
 
@@ -122,7 +122,7 @@ class SimulatedBench:
         return reason
 
     def power_up(self, demo: bool = False, told: bool = False) -> dict[str, Any]:
-        """Let the board do its first power-up; see :class:`iotprovision.simulator.power_up.PowerUpReport`.
+        """Let the board do its first power-up; see :class:`.power_up.PowerUpReport`.
 
         An emulated board does it by itself where it knows a Wi-Fi network; otherwise the simulator connects with what
         the chips hold.
@@ -170,8 +170,8 @@ class SimulatedBench:
             self._chip_is_known = True
 
     def _new_cloud(self, profile: str, sandbox: bool) -> LocalCloud:
-        from iotprovision.simulator.local_cloud import LocalCloud
-        from iotprovision.simulator.sandbox_account import SandboxAccount
+        from iotprovision.simulator.cloud.aws import LocalCloud
+        from iotprovision.simulator.cloud.sandbox_account import SandboxAccount
 
         if not sandbox:
             return LocalCloud(self._folder / "cloud", profile)

@@ -1,0 +1,1 @@
+"""What is on a simulated board, whatever simulates its parts: memories, faults, costs, and what its radio reaches."""

@@ -1,0 +1,1 @@
+"""Clouds on this machine that simulated boards and this program connect to."""

@@ -1,0 +1,1 @@
+"""Microcontrollers that execute what is in their flash."""

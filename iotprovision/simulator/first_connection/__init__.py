@@ -1,0 +1,1 @@
+"""A simulated board connects to its cloud with what its chips hold."""

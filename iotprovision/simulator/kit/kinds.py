@@ -1,0 +1,170 @@
+"""Which kits can be simulated, and how they are called on a command line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from iotprovision.chips.ecc608 import Kind as SecureElementKind
+from iotprovision.errors import UsageError
+from iotprovision.simulator.board.board import Board, Microcontroller
+from iotprovision.simulator.debugger.nedbg import Target
+from iotprovision.simulator.targets.icsp_part import PIC24FJ128GA705
+from iotprovision.simulator.targets.icsp_target import IcspTarget
+from iotprovision.simulator.targets.swd_part import ATSAMD21G18A
+from iotprovision.simulator.targets.swd_target import SwdTarget
+from iotprovision.simulator.targets.updi_part import ATMEGA4808, AVR128DB48, AVR128DB64
+from iotprovision.simulator.targets.updi_target import UpdiTarget
+
+
+class Part(Protocol):
+    """The MCU on a board: its name, and its memories as they leave the factory; sizes in bytes."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def flash_size(self) -> int: ...
+    @property
+    def erased_flash(self) -> bytes: ...
+    @property
+    def eeprom_size(self) -> int: ...
+    @property
+    def factory_fuses(self) -> bytes: ...
+    @property
+    def factory_user_row(self) -> bytes: ...
+    @property
+    def unlocked(self) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class Family:
+    """What stands for the MCUs of a family.
+
+    :param target: the side towards the debugger, made of board, part and microcontroller
+    :param emulator: module and class of the emulator of its programs; empty where there is none
+    """
+
+    target: Callable[[Board, Any, Microcontroller], Target]
+    emulator: str = ""
+
+
+MEGA_AVR = Family(UpdiTarget, "iotprovision.simulator.emulators.emulated_avr:EmulatedAvr")
+AVR_DB = Family(UpdiTarget, "iotprovision.simulator.emulators.emulated_avr:EmulatedCellularAvr")
+PIC = Family(IcspTarget)
+SAM = Family(SwdTarget, "iotprovision.simulator.emulators.emulated_sam:EmulatedSam")
+
+
+@dataclass(frozen=True)
+class KitKind:
+    """One kit of the catalogue of the simulator.
+
+    :param register_name: KITNAME as the factory writes it
+    :param family: of its MCU
+    :param part: its MCU
+    :param board_file: the factory's board registers, in ``pydebuggerconfig/board-configs``, or those of a like kit
+    :param device_file: the factory's device data, in ``pydebuggerconfig/device-configs``
+    :param secure_element: which of the two kinds of factory certificates its chip has
+    :param secure_element_address: on the I2C bus, 7 bits
+    :param has_modem: whether it has a modem for cellular networks in the place of a Wi-Fi module
+    """
+
+    register_name: str
+    family: Family
+    part: Part
+    board_file: str
+    device_file: str
+    secure_element: SecureElementKind
+    secure_element_address: int = 0x58
+    has_modem: bool = False
+
+
+KINDS = {
+    "avr-iot-wg": KitKind(
+        "AVR-IoT WG", MEGA_AVR, ATMEGA4808, "AVR-IoT_WG.xml", "ATmega4808-device-blob.xml", SecureElementKind.MAH1H
+    ),
+    "avr-iot-wa": KitKind(
+        "AVR-IoT WA", MEGA_AVR, ATMEGA4808, "AVR-IoT_WA.xml", "ATmega4808-device-blob.xml", SecureElementKind.MAH4I
+    ),
+    "sam-iot-wg": KitKind(
+        "SAMD21-IoT WG",
+        SAM,
+        ATSAMD21G18A,
+        "SAMD21-IoT_WG.xml",
+        "ATSAMD21G18A-device-blob.xml",
+        SecureElementKind.MAH1H,
+    ),
+    "sam-iot-wx": KitKind(
+        "SAMD21-IoT Wx",
+        SAM,
+        ATSAMD21G18A,
+        "SAMD21-IoT_Wx.xml",
+        "ATSAMD21G18A-device-blob.xml",
+        SecureElementKind.MAH4I,
+        secure_element_address=0x36,
+    ),
+    "avr-iot-cellular-mini": KitKind(
+        "AVR-IoT Cellular Mini",
+        AVR_DB,
+        AVR128DB48,
+        "AVR-IoT_Cellular-Mini.xml",
+        "AVR128DB48-device-blob.xml",
+        SecureElementKind.MAH4I,
+        has_modem=True,
+    ),
+    "avr-iot-cellular": KitKind(
+        "AVR-IoT Cellular",
+        AVR_DB,
+        AVR128DB64,
+        "AVR-IoT_Cellular-Mini.xml",
+        "AVR128DB64-device-blob.xml",
+        SecureElementKind.MAH4I,
+        has_modem=True,
+    ),
+    "pic-iot-wg": KitKind(
+        "PIC-IoT WG",
+        PIC,
+        PIC24FJ128GA705,
+        "PIC-IoT_WG.xml",
+        "PIC24FJ128GA705-device-blob.xml",
+        SecureElementKind.MAH1H,
+    ),
+    "pic-iot-wa": KitKind(
+        "PIC-IoT WA",
+        PIC,
+        PIC24FJ128GA705,
+        "PIC-IoT_WA.xml",
+        "PIC24FJ128GA705-device-blob.xml",
+        SecureElementKind.MAH4I,
+    ),
+}
+EMULATED = "@emulated"
+_NAME = re.compile(r"(?P<kind>[a-z0-9-]+?)(?P<emulated>@emulated)?(?P<number>#(?:[2-9]|[1-9][0-9]))?")
+
+
+@dataclass(frozen=True)
+class SimulatedKitName:
+    """``KIND``, ``KIND@emulated``, and ``#2`` and so on behind either for more than one of a kind."""
+
+    text: str
+    kind: KitKind
+    emulated: bool
+
+    @classmethod
+    def parse(cls, text: str) -> SimulatedKitName:
+        """:raises UsageError: there is no such kit; the hint lists those that there are"""
+        match = _NAME.fullmatch(text.lower())
+        kind = KINDS.get(match["kind"]) if match else None
+        if match is None or kind is None:
+            choices = ", ".join(
+                f"{name}, {name}{EMULATED}" if known.family.emulator else name for name, known in KINDS.items()
+            )
+            raise UsageError(f"There is no simulated kit named {text!r}", hint=f"one of {choices} (#2, #3 … for more)")
+        if match["emulated"] and not kind.family.emulator:
+            raise UsageError(
+                f"The microcontroller of {match['kind']} cannot be emulated",
+                f"No emulator executes the firmware of the {kind.part.name}.",
+                f"use the modelled kit: {match['kind']}{match['number'] or ''}",
+            )
+        return cls(text.lower(), kind, match["emulated"] is not None)

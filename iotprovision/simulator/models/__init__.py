@@ -1,0 +1,1 @@
+"""Microcontrollers that do in Python what the vendor's images do."""

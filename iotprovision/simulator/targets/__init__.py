@@ -1,0 +1,1 @@
+"""The programming interfaces of the MCUs, as the debugger uses them."""

@@ -1,0 +1,1 @@
+"""The bus that simulated kits are on, and the processes on both of its sides."""
