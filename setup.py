@@ -35,7 +35,7 @@ setup(
     package_data={
         "iotprovision": [
             "py.typed",
-            "kit/kits.yaml",
+            "boards/kits.yaml",
             "cloud/aws/amazon-roots.pem",
             "simulator/usb/injected/sitecustomize.py",
         ]

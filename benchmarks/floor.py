@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import yaml
 
-from iotprovision.chips.modem_memory import PROFILE
+from iotprovision.boards.catalogue import KitDescription
 from iotprovision.firmware.cache import FirmwareCache
 from iotprovision.firmware.hex_image import HexImage
 from iotprovision.firmware.mcu import FLASH, FUSES, USER_ROW
-from iotprovision.kit.catalog import KitDescription
+from iotprovision.formats.modem_memory import PROFILE
 
 LIMIT = 1.25
 # A report carries 60 bytes of a command, or of an answer; each report is a transaction.

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from floor import LIMIT, Floor, floor, table
 
+from iotprovision.boards.catalogue import kit_by_name
 from iotprovision.firmware.index import load_index
-from iotprovision.kit.catalog import kit_by_name
 from iotprovision.simulator.kit.kinds import KINDS
 
 METHODS = ("sandbox", "jitr", "mar")

@@ -9,10 +9,17 @@ from __future__ import annotations
 import os
 import sys
 
+from iotprovision.command_line.options import (
+    ACTIONS,
+    COMMANDS,
+    KITS_WITH_RADIO,
+    NEWER_ACTIONS,
+    SIMULATED_KITS,
+    build_parser,
+)
 from iotprovision.commands import command_parser
 from iotprovision.environment import SETTING_PREFIX, Environment
 from iotprovision.errors import ExitCode, ProvisioningError, UsageError
-from iotprovision.options import ACTIONS, COMMANDS, KITS_WITH_RADIO, NEWER_ACTIONS, SIMULATED_KITS, build_parser
 
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
@@ -33,7 +40,7 @@ def parse(arguments: Sequence[str], environment: Environment) -> argparse.Namesp
     typed = (command_parser(command, parser) if command else parser).parse_args(arguments)
     settings_file = environment.store_folder / "config.yaml"
     if os.path.lexists(settings_file) or any(name.startswith(SETTING_PREFIX) for name in environment.variables):
-        from iotprovision.settings import apply_environment, apply_file
+        from iotprovision.command_line.settings_file import apply_environment, apply_file
 
         apply_file(parser, settings_file)
         apply_environment(parser, environment.variables)
@@ -224,6 +231,6 @@ def main(arguments: Sequence[str] | None = None, environment: Environment | None
         from iotprovision.commands import perform
 
         return int(perform(options, environment))
-    from iotprovision.app import run_command
+    from iotprovision.commands.provision import run_command
 
     return int(run_command(options, environment))

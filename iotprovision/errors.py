@@ -78,7 +78,7 @@ class SerialLinkError(ProvisioningError):
 class ChipRefusedError(ProvisioningError):
     """The firmware answered with an error of the secure element, the Wi-Fi module or its own.
 
-    :param status: the status code of the firmware, source << 8 | status (see ``wire/status.py``)
+    :param status: the status code of the firmware, source << 8 | status (see ``boards/nedbg/wire/status_codes.py``)
     """
 
     exit_code = ExitCode.CHIP_REFUSED

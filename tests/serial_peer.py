@@ -6,7 +6,7 @@ import socket
 import threading
 from collections.abc import Callable
 
-from iotprovision.wire.port import POLL, SerialLine
+from iotprovision.boards.serial_port import POLL, SerialLine
 
 
 class MemoryPort:

@@ -13,13 +13,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
-from iotprovision.chips.ecc608 import coordinates
 from iotprovision.errors import CloudError, ProofError, StoreError, UsageError
+from iotprovision.formats.ecc608_zones import coordinates
 from iotprovision.pki import certificates
 from iotprovision.pki.authority import Authority, AuthorityState
 from iotprovision.pki.device_files import DeviceFiles
 from iotprovision.pki.names import Names
-from iotprovision.store import Store
+from iotprovision.store.folder import Store
 
 NOW = datetime(2026, 7, 14, 15, 9, tzinfo=timezone.utc)
 NAMES = Names("Example AG", "Example Root", "Example Signer 0001")

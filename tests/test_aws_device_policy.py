@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from iotprovision.actions.registration import PolicyOfDevices
 from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.aws.device_policy import DevicePolicy
 from iotprovision.errors import CloudError
 from iotprovision.findings import State
 from iotprovision.simulator.cloud.aws import LocalCloud
+from iotprovision.steps.aws import PolicyOfDevices
 
 POLICY = "iotprovision-device-v1"
 WIDE = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iot:*", "Resource": "*"}]}

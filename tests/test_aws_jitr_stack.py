@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from iotprovision.actions.certs import StackDeployed
 from iotprovision.cloud.aws import jitr_stack, jitr_template
 from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.aws.jitr_parts import JitrParts
@@ -22,6 +21,7 @@ from iotprovision.cloud.aws.jitr_template import FUNCTION, RULE, STACK, TAG, tem
 from iotprovision.errors import CloudDeniedError, CloudError
 from iotprovision.findings import State
 from iotprovision.simulator.cloud.aws import LocalCloud
+from iotprovision.steps.authority import StackDeployed
 
 EVERYTHING = {"Effect": "Allow", "Action": "iot:*", "Resource": "*"}
 BROKEN_RULE = {"RuleName": "broken", "TopicRulePayload": {"Sql": "nonsense", "Actions": []}}

@@ -20,8 +20,8 @@ from firmware_images import hex_image, image_path
 from kit_contents import read_client_store, slot_locked
 from running import Outcome, kit_folder, meters, run_command, run_tool, snapshot
 
-from iotprovision.chips.id_scope import IdScope
 from iotprovision.errors import ExitCode, UsageError
+from iotprovision.formats.id_scope import IdScope
 from iotprovision.simulator.kit.kinds import SimulatedKitName
 from iotprovision.simulator.usb.host import KitProcess, start_kits
 

@@ -19,12 +19,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from running import Outcome, kit_folder, run_command, run_tool, snapshot
 
-from iotprovision.actions.azure_enrolment import (
-    AzureDeviceFiles,
-    DeviceEnrolled,
-    EnrolmentRemoved,
-    ReplacedCertificates,
-)
 from iotprovision.cli import parse
 from iotprovision.cloud.azure.central import CentralApplication
 from iotprovision.cloud.azure.enrolment import Enrolments
@@ -35,7 +29,8 @@ from iotprovision.errors import CloudDeniedError, CloudError, ExitCode, UsageErr
 from iotprovision.findings import State
 from iotprovision.pki.device_files import DeviceFiles
 from iotprovision.simulator.cloud.azure import LocalAzure, Request
-from iotprovision.store import Store
+from iotprovision.steps.azure import AzureDeviceFiles, DeviceEnrolled, EnrolmentRemoved, ReplacedCertificates
+from iotprovision.store.folder import Store
 
 INTERFACES = json.loads((Path(__file__).parent / "data" / "azure-interfaces.json").read_text())
 DEVICE = "sn0123AABBCCDDEEFF01"

@@ -30,7 +30,7 @@ from iotprovision.errors import ExitCode
 from iotprovision.simulator.cloud.aws import LocalCloud
 from iotprovision.simulator.kit.kinds import SimulatedKitName
 from iotprovision.simulator.usb.host import KitProcess, start_kits
-from iotprovision.store import Store
+from iotprovision.store.folder import Store
 
 JOB = ("--simulate", "-c", "aws", "-m", "jitr")
 

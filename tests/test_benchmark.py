@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from floor import Floor, floor
 
-from iotprovision.kit.catalog import kit_by_name
+from iotprovision.boards.catalogue import kit_by_name
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 

@@ -23,14 +23,14 @@ from kit_contents import slot_locked
 from running import Outcome, kit_folder, meters, run_tool
 from simulated import kits_on_the_bus
 
+from iotprovision.boards.nedbg.programming import TargetProgrammer
+from iotprovision.boards.nedbg.wire.provisioning_link import BAUD_RATE, ProvisioningLink
+from iotprovision.boards.serial_port import open_port
 from iotprovision.cloud.aws.server_authorities import server_authorities
 from iotprovision.errors import ExitCode
-from iotprovision.kit.programming import TargetProgrammer
 from iotprovision.simulator.chips.sequans import Sequans
 from iotprovision.simulator.kit.kinds import SimulatedKitName
 from iotprovision.simulator.kit.state import reset
-from iotprovision.wire.port import open_port
-from iotprovision.wire.provisioning import BAUD_RATE, ProvisioningLink
 
 KIT = "avr-iot-cellular-mini"
 JOB = ("--simulate", KIT, "-c", "aws", "--json")

@@ -10,8 +10,8 @@ import pytest
 from certificate_chain import Signer, thing_of
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from iotprovision.chips.item_list import Item, build
-from iotprovision.chips.modem_memory import PROFILE
+from iotprovision.formats.item_list import Item, build
+from iotprovision.formats.modem_memory import PROFILE
 from iotprovision.simulator.board.surroundings import CloudAddress
 from iotprovision.simulator.chips.ecc608 import Ecc608
 from iotprovision.simulator.chips.sequans import Sequans

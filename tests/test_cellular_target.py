@@ -12,11 +12,11 @@ from firmware_images import hex_image
 from intelhex import IntelHex
 from simulated import kits_on_the_bus, on_the_bus
 
+from iotprovision.boards.nedbg.detection import find_kit
+from iotprovision.boards.nedbg.programming import TargetProgrammer
 from iotprovision.errors import AccessError, UsageError
 from iotprovision.firmware.hex_image import HexImage
 from iotprovision.firmware.mcu import mcu_by_name
-from iotprovision.kit.detection import find_kit
-from iotprovision.kit.programming import TargetProgrammer
 from iotprovision.simulator.usb.host import KitProcess
 
 KIT, MCU = "avr-iot-cellular-mini", "avr128db48"

@@ -13,9 +13,9 @@ from firmware_images import hex_image
 from running import Outcome, kit_folder, meters, run_tool
 from simulated import kits_on_the_bus, on_the_bus
 
+from iotprovision.boards.nedbg.detection import find_kit
 from iotprovision.cloud.aws.server_authorities import server_authorities
 from iotprovision.errors import ExitCode
-from iotprovision.kit.detection import find_kit
 from iotprovision.simulator.bench import SimulatedBench
 from iotprovision.simulator.kit.kinds import SimulatedKitName
 from iotprovision.simulator.kit.state import reset

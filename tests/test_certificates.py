@@ -17,9 +17,9 @@ from pkilint.pkix import certificate as pkix
 from pkilint.pkix import extension, name
 from pkilint.validation import ValidationFindingSeverity
 
-from iotprovision.chips.ecc608 import Kind, coordinates
-from iotprovision.chips.factory_certificates import rebuild
 from iotprovision.errors import ProofError, UsageError
+from iotprovision.formats.ecc608_zones import Kind, coordinates
+from iotprovision.formats.factory_certificates import rebuild
 from iotprovision.pki import certificates
 from iotprovision.pki.device_request import device_request
 from iotprovision.pki.names import Names

@@ -12,10 +12,10 @@ import pytest
 
 import iotprovision
 from iotprovision.cli import main, parse
+from iotprovision.command_line.options import COMMANDS, build_parser
 from iotprovision.commands import command_parser
 from iotprovision.environment import Environment
 from iotprovision.errors import ExitCode, UsageError
-from iotprovision.options import COMMANDS, build_parser
 
 PACKAGE = Path(iotprovision.__file__).parent
 

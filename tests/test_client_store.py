@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from iotprovision.chips import client_store
-from iotprovision.chips.client_store import ClientStore, StoredFile
-from iotprovision.chips.device_credentials import DeviceCredentials, areas_in_use, text_at
-from iotprovision.chips.winc_flash import CLIENT_AREA, FlashArea
 from iotprovision.errors import ProofError, UsageError
+from iotprovision.formats import client_store
+from iotprovision.formats.client_store import ClientStore, StoredFile
+from iotprovision.formats.device_credentials import DeviceCredentials, areas_in_use, text_at
+from iotprovision.formats.winc_flash import CLIENT_AREA, FlashArea
 
 MAGIC = bytes.fromhex("ABFE185B70C34692")
 THING = "0123456789abcdef0123456789abcdef01234567"

@@ -9,10 +9,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtensionOID, NameOID
 
-from iotprovision.chips.compressed_certificate import CompressedCertificate, encode_dates
-from iotprovision.chips.ecc608 import Kind, coordinates, padded_public_key, unpadded_public_key
-from iotprovision.chips.factory_certificates import VENDOR_ROOTS, compress, rebuild, signer_body
 from iotprovision.errors import ProofError
+from iotprovision.formats.compressed_certificate import CompressedCertificate, encode_dates
+from iotprovision.formats.ecc608_zones import Kind, coordinates, padded_public_key, unpadded_public_key
+from iotprovision.formats.factory_certificates import VENDOR_ROOTS, compress, rebuild, signer_body
 
 # A chip of the kind MAH4I as read out: its factory certificates end at the vendor's root.
 SERIAL = bytes.fromhex("01232B4E0931D16901")

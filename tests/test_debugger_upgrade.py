@@ -27,13 +27,13 @@ from debugger_archives import (
 from running import Outcome, run_tool
 from simulated import eventually, kits_on_the_bus
 
+from iotprovision.boards.nedbg import debugger_upgrade
+from iotprovision.boards.nedbg.boot_mode import kits_in_boot_mode, prepare_usb
+from iotprovision.boards.nedbg.debugger import list_debuggers
+from iotprovision.boards.nedbg.debugger_upgrade import upgrade_debugger
+from iotprovision.boards.nedbg.detection import find_kit
 from iotprovision.errors import AccessError, ExitCode, UsageError
 from iotprovision.firmware.debugger_archive import DebuggerArchive
-from iotprovision.kit import debugger_upgrade
-from iotprovision.kit.boot_mode import kits_in_boot_mode, prepare_usb
-from iotprovision.kit.debugger import list_debuggers
-from iotprovision.kit.debugger_upgrade import upgrade_debugger
-from iotprovision.kit.detection import find_kit
 from iotprovision.simulator.usb.host import KitProcess
 
 WA, WG = "avr-iot-wa", "avr-iot-wg"
@@ -502,7 +502,7 @@ def test_no_libusb_stops_before_boot_mode_and_no_other_run(bench: Bench, monkeyp
 
 def test_pyusb_works_where_the_system_has_no_libusb() -> None:
     program = (
-        "from iotprovision.kit.boot_mode import kits_in_boot_mode\n"
+        "from iotprovision.boards.nedbg.boot_mode import kits_in_boot_mode\n"
         "assert kits_in_boot_mode() >= 0\n"
         "import usb.core\n"
         "usb.core.find(); usb.core.show_devices()\n"

@@ -13,17 +13,17 @@ from certificate_chain import Signer, id_of, thing_of
 from cryptography.hazmat.primitives.serialization import Encoding
 from simulated_chips import board_with, flash_of, private_key
 
-from iotprovision.actions.first_connection import FirstConnection
-from iotprovision.chips import root_store
-from iotprovision.chips.device_credentials import DeviceCredentials
-from iotprovision.chips.root_store import root_of
+from iotprovision.boards.wifi_network import WifiNetwork
 from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.aws.device_policy import DevicePolicy
 from iotprovision.cloud.aws.device_registration import DeviceRegistration
 from iotprovision.errors import ProofError, UsageError
+from iotprovision.formats import root_store
+from iotprovision.formats.device_credentials import DeviceCredentials
+from iotprovision.formats.root_store import root_of
 from iotprovision.simulator.board.board import Board
 from iotprovision.simulator.cloud.aws import LocalCloud
-from iotprovision.wire.wifi_network import WifiNetwork
+from iotprovision.steps.first_connection import FirstConnection
 
 pytest.importorskip("yasimavr", reason="the emulator extra is not installed: pip install '.[emulator]'")
 from iotprovision.simulator.board.surroundings import AccessPoint, Surroundings

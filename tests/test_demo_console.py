@@ -7,14 +7,14 @@ import traceback
 import pytest
 from serial_peer import MemoryPort
 
-from iotprovision.chips.winc_flash import THING_NAME
+from iotprovision.boards.nedbg.wire import console
+from iotprovision.boards.nedbg.wire.console import DemoConsole
+from iotprovision.boards.wifi_network import WifiNetwork
 from iotprovision.errors import ChipRefusedError, SerialLinkError, UsageError
+from iotprovision.formats.winc_flash import THING_NAME
 from iotprovision.simulator.chips.ecc608 import Ecc608
 from iotprovision.simulator.chips.winc1510 import Winc1510
 from iotprovision.simulator.models.demo_firmware import DemoFirmware, WifiCredentials
-from iotprovision.wire import console
-from iotprovision.wire.console import DemoConsole
-from iotprovision.wire.wifi_network import WifiNetwork
 
 # What the vendor's AWS demo 4.1.2 sent, byte for byte.
 SERIAL = b"0123A1B2C3D4E5F6EE"

@@ -10,9 +10,9 @@ from pydebuggerconfig.backend import Backend
 from pyedbglib.hidtransport import cyhidapi
 from serial.tools import list_ports
 
+from iotprovision.boards.nedbg.debugger import connection
+from iotprovision.boards.nedbg.detection import detect_kits, find_kit
 from iotprovision.errors import AccessError, ExitCode, KitNotFoundError
-from iotprovision.kit.debugger import connection
-from iotprovision.kit.detection import detect_kits, find_kit
 from iotprovision.simulator.usb.host import attached
 
 if TYPE_CHECKING:

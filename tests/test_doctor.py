@@ -21,21 +21,21 @@ from running import Outcome, kit_folder, meters, run_tool, snapshot
 from simulated import kits_on_the_bus
 from test_aws_setup_page import policy, user
 
+from iotprovision.boards.nedbg import registers
 from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.aws.jitr_stack import JitrStack
 from iotprovision.cloud.aws.rights import METHODS, RIGHTS, Answer, ask, rights_for
 from iotprovision.environment import Environment
 from iotprovision.errors import ExitCode, StoreError, UsageError
 from iotprovision.firmware.cache import FirmwareCache
-from iotprovision.history import History
 from iotprovision.inspection.account_health import AccountHealth
 from iotprovision.inspection.computer_health import check_clock, check_firmware, check_store
 from iotprovision.inspection.diagnosis import CHECKS, Diagnosis, Verdict, exit_code, fine, guarded, note, problem
 from iotprovision.inspection.udev_rule import UdevRules
-from iotprovision.kit import registers
+from iotprovision.runs.history import History
 from iotprovision.simulator.cloud.aws import LocalCloud
 from iotprovision.simulator.usb.host import attached
-from iotprovision.store import Store
+from iotprovision.store.folder import Store
 
 if TYPE_CHECKING:
     from kits_on_bus import KitsOnBus

@@ -15,14 +15,14 @@ from firmware_images import hex_image, image_path
 from simulated import kits_on_the_bus, simulator
 from simulated_chips import board_with, flash_of
 
-from iotprovision.actions.wincupgrade import BridgeFirmware, WifiModuleFirmware
-from iotprovision.chips.winc_image import WincImage
-from iotprovision.kit.detection import find_kit
-from iotprovision.kit.target import Target
-from iotprovision.report import Reporter
+from iotprovision.boards.nedbg.board import Target
+from iotprovision.boards.nedbg.detection import find_kit
+from iotprovision.formats.winc_image import WincImage
+from iotprovision.runs.report import Reporter
 from iotprovision.simulator.board.board import Board
-from iotprovision.steps import Rules, run
-from iotprovision.store import Store
+from iotprovision.steps.step import Rules, run
+from iotprovision.steps.wifi_module_firmware import BridgeFirmware, WifiModuleFirmware
+from iotprovision.store.folder import Store
 
 pytest.importorskip("unicorn", reason="the emulator extra is not installed: pip install '.[emulator]'")
 from iotprovision.simulator.emulators.sam_simulation import SamSimulation

@@ -9,8 +9,8 @@ from kit_contents import slot_locked
 from running import kit_folder, run_command
 from simulated import kits_on_the_bus
 
-from iotprovision.wire.console import BAUD_RATE, DemoConsole
-from iotprovision.wire.port import open_port
+from iotprovision.boards.nedbg.wire.console import BAUD_RATE, DemoConsole
+from iotprovision.boards.serial_port import open_port
 
 pytestmark = [
     pytest.mark.emulated,

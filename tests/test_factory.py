@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
-from iotprovision.chips.ecc608 import Kind, coordinates, slot_size
-from iotprovision.chips.factory_certificates import VENDOR_ROOTS, FactoryCertificates, rebuild
 from iotprovision.errors import ProofError
+from iotprovision.formats.ecc608_zones import Kind, coordinates, slot_size
+from iotprovision.formats.factory_certificates import VENDOR_ROOTS, FactoryCertificates, rebuild
 from iotprovision.simulator.kit.factory import FactoryIdentity, factory_root, new_identity
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import filelock
 import pytest
 
+from iotprovision.boards.nedbg.debugger_upgrade import finish_upgrade
 from iotprovision.errors import AccessError, ProvisioningError, StoreError
 from iotprovision.firmware.cache import FirmwareCache
 from iotprovision.firmware.debugger_archive import DebuggerArchive
-from iotprovision.history import History
-from iotprovision.kit.debugger_upgrade import finish_upgrade
-from iotprovision.store import Store
+from iotprovision.runs.history import History
+from iotprovision.store.folder import Store
 
 fcntl = pytest.importorskip("fcntl", reason="Windows has no such file systems")
 

@@ -13,9 +13,9 @@ import pytest
 import yaml
 from firmware_images import firmware_cache, hex_image, image_path
 
+from iotprovision.boards.catalogue import kit_by_name, kits
 from iotprovision.errors import UsageError
 from iotprovision.firmware.index import index_path, load_index
-from iotprovision.kit.catalog import kit_by_name, kits
 
 ROOT = Path(__file__).parents[1]
 AVR = "AVR-IoT WG,AVR-IoT WA"

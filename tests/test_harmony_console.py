@@ -13,14 +13,14 @@ from running import Outcome, kit_folder, run_tool, snapshot
 from serial_peer import MemoryPort
 from simulated_chips import board_with, flash_of
 
+from iotprovision.boards.nedbg.wire.console import HarmonyConsole, console_kind
+from iotprovision.boards.wifi_network import WifiNetwork
 from iotprovision.errors import ChipRefusedError, ExitCode, SerialLinkError, UsageError
 from iotprovision.simulator.chips.ecc608 import Ecc608
 from iotprovision.simulator.chips.winc1510 import Winc1510
 from iotprovision.simulator.models.demo_firmware import DemoFirmware, WifiCredentials
 from iotprovision.simulator.models.harmony_demo import HarmonyDemoFirmware
 from iotprovision.simulator.models.modelled_mcu import ModelledMcu
-from iotprovision.wire.console import HarmonyConsole, console_kind
-from iotprovision.wire.wifi_network import WifiNetwork
 
 # The texts of the image.
 USAGE = (

@@ -17,11 +17,11 @@ import pytest
 from running import run_tool
 
 from iotprovision.cli import parse
+from iotprovision.commands.perform import framed
 from iotprovision.environment import Environment
 from iotprovision.errors import ExitCode, StoreError
-from iotprovision.frame import framed
-from iotprovision.history import History
-from iotprovision.report import Reporter
+from iotprovision.runs.history import History
+from iotprovision.runs.report import Reporter
 
 CERTS = ("--simulate", "-c", "aws", "-m", "mar", "certs")
 PASSPHRASE = "correct horse battery"
@@ -143,7 +143,7 @@ def test_runs_that_end_at_once_do_not_mix_their_lines(tmp_path: Path) -> None:
     script = "\n".join(
         (
             "import pathlib, sys",
-            "from iotprovision.history import History",
+            "from iotprovision.runs.history import History",
             "for number in range(40):",
             "    History(pathlib.Path(sys.argv[1])).add({'time': sys.argv[2], 'text': 'x' * 9000})",
         )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from iotprovision.chips.item_list import Item, build, parse
 from iotprovision.errors import ProofError
+from iotprovision.formats.item_list import Item, build, parse
 
 THING, ENDPOINT = "a" * 40, "b" * 46
 

@@ -10,8 +10,8 @@ import pytest
 from mixed_bus import BLANK_NUMBER, erase_registers, set_register
 from running import Outcome, run_tool
 
+from iotprovision.boards.catalogue import kits as catalogue
 from iotprovision.errors import ExitCode
-from iotprovision.kit.catalog import kits as catalogue
 from iotprovision.simulator.debugger.board_config import DEVNAME, KITNAME
 from iotprovision.simulator.kit.kinds import SimulatedKitName
 from iotprovision.simulator.kit.state import KitState

@@ -24,9 +24,9 @@ from kit_contents import slot_locked
 from kits_table import Cell, KitsTable
 from running import Outcome, kit_folder, meters, run_tool, snapshot
 
+from iotprovision.boards.catalogue import KitDescription, kits
 from iotprovision.errors import ExitCode
 from iotprovision.firmware.index import load_index
-from iotprovision.kit.catalog import KitDescription, kits
 from iotprovision.simulator.bench import SimulatedBench
 from iotprovision.simulator.kit.kinds import KINDS, SimulatedKitName
 from iotprovision.simulator.kit.state import reset

@@ -28,7 +28,7 @@ from iotprovision.cloud.aws.account import Account
 from iotprovision.pki.authority import Authority
 from iotprovision.pki.names import Names
 from iotprovision.simulator.cloud.aws import LocalCloud
-from iotprovision.store import Store
+from iotprovision.store.folder import Store
 
 JOB = ("--simulate", "-c", "aws", "-m", "jitr", "--json")
 CHIP_FILES = ("flash.bin", "fuses.bin", "board-config.bin", "winc.bin", "ecc608.yaml")

@@ -27,10 +27,10 @@ from mixed_bus import (
 )
 from running import run_tool
 
+from iotprovision.boards.nedbg.boot_mode import kits_in_boot_mode
+from iotprovision.boards.nedbg.debugger import connection
+from iotprovision.boards.nedbg.detection import Obstacle, detect_kits, find_kit
 from iotprovision.errors import AccessError, ExitCode, KitNotFoundError, ProvisioningError
-from iotprovision.kit.boot_mode import kits_in_boot_mode
-from iotprovision.kit.debugger import connection
-from iotprovision.kit.detection import Obstacle, detect_kits, find_kit
 from iotprovision.simulator.usb.foreign_devices import ATMEL_ICE, DAPLINK, EDBG, FOREIGN_DEVICES, KEYBOARD, PICKIT4
 
 WA, PIC, SAM, CELLULAR = HEALTHY

@@ -9,16 +9,16 @@ import pytest
 from cellular_board import CELLULAR, MINI, CellularBoard
 from serial_peer import MemoryPort
 
-from iotprovision.chips.modem_memory import (
+from iotprovision.boards.nedbg.wire.modem_link import Modem, advice, modem
+from iotprovision.boards.nedbg.wire.provisioning_link import ProvisioningLink
+from iotprovision.errors import ChipRefusedError, ProofError, SerialLinkError
+from iotprovision.formats.modem_memory import (
     CERTIFICATE_LIMIT,
     PROFILE,
     certificate_data,
     certificates_in,
     profile_fields,
 )
-from iotprovision.errors import ChipRefusedError, ProofError, SerialLinkError
-from iotprovision.wire.modem import Modem, advice, modem
-from iotprovision.wire.provisioning import ProvisioningLink
 
 PEM = b"-----BEGIN CERTIFICATE-----\n" + b"QUJD" * 16 + b"\nREVG\n-----END CERTIFICATE-----\n"
 

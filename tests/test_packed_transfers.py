@@ -15,9 +15,9 @@ from pymcuprog.toolconnection import ToolUsbHidConnection
 from running import meters, run_tool
 from simulated import kits_on_the_bus
 
+from iotprovision.boards.nedbg.packed_transfers import PackedSamDebugger
+from iotprovision.boards.nedbg.programming import TargetProgrammer
 from iotprovision.errors import ProofError
-from iotprovision.kit.packed_transfers import PackedSamDebugger
-from iotprovision.kit.programming import TargetProgrammer
 from iotprovision.simulator.board.faults import Faults
 from iotprovision.simulator.usb.host import KitProcess
 

@@ -15,10 +15,10 @@ from firmware_images import firmware_cache, hex_image, image_path
 from intelhex import IntelHex
 from simulated import kits_on_the_bus, on_the_bus
 
+from iotprovision.boards.nedbg.programming import Difference, TargetProgrammer, reset_target
+from iotprovision.boards.nedbg.script_session import ScriptSession
 from iotprovision.errors import AccessError, ExitCode, KitNotFoundError, ProofError, ProvisioningError
 from iotprovision.firmware.hex_image import HexImage
-from iotprovision.kit.programming import Difference, TargetProgrammer, reset_target
-from iotprovision.kit.script_session import ScriptSession
 from iotprovision.simulator.board.faults import Faults
 from iotprovision.simulator.usb.host import KitProcess
 
@@ -209,7 +209,7 @@ def test_the_process_ends_with_the_one_that_started_it(kits: KitProcess) -> None
         target.program(hex_image(PROVISIONING))
     program = (
         "import os, sys\n"
-        "from iotprovision.kit.programming import TargetProgrammer\n"
+        "from iotprovision.boards.nedbg.programming import TargetProgrammer\n"
         f"TargetProgrammer({serial_number(kits)!r}, {MCU!r}).__enter__()\n"
         "print('open', flush=True)\n"
         "os._exit(1)\n"

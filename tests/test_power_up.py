@@ -18,12 +18,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
-from iotprovision.chips.device_credentials import DeviceCredentials
 from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.aws.device_registration import DeviceRegistration
 from iotprovision.cloud.aws.jitr_stack import JitrStack
 from iotprovision.cloud.aws.signer_registration import SignerRegistration
 from iotprovision.findings import State
+from iotprovision.formats.device_credentials import DeviceCredentials
 from iotprovision.simulator.board.surroundings import CloudAddress
 from iotprovision.simulator.chips.ecc608 import Ecc608
 from iotprovision.simulator.chips.winc1510 import Winc1510

@@ -13,10 +13,10 @@ from intelhex import IntelHex
 from pymcuprog.backend import Backend, SessionConfig
 from pymcuprog.toolconnection import ToolUsbHidConnection
 
+from iotprovision.boards.nedbg.programming import Difference, TargetProgrammer, reset_target
+from iotprovision.boards.nedbg.reboot import reboot_debugger
 from iotprovision.errors import AccessError, ExitCode, KitNotFoundError, ProofError, ProvisioningError
 from iotprovision.firmware.hex_image import HexImage
-from iotprovision.kit.programming import Difference, TargetProgrammer, reset_target
-from iotprovision.kit.reboot import reboot_debugger
 
 if TYPE_CHECKING:
     from kits_on_bus import KitsOnBus

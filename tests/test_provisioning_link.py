@@ -13,17 +13,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 from serial_peer import Lines, LoopbackPeer, MemoryPort
 
-from iotprovision.chips.winc_flash import FlashArea
+from iotprovision.boards.nedbg.wire import provisioning_link as provisioning
+from iotprovision.boards.nedbg.wire import status_codes as status
+from iotprovision.boards.nedbg.wire.banner import About
+from iotprovision.boards.nedbg.wire.provisioning_link import ProvisioningLink
+from iotprovision.boards.nedbg.wire.response import ResponseReader
+from iotprovision.boards.serial_port import open_port
 from iotprovision.errors import ChipRefusedError, SerialLinkError
+from iotprovision.formats.winc_flash import FlashArea
 from iotprovision.simulator.chips.ecc608 import Ecc608
 from iotprovision.simulator.chips.winc1510 import Winc1510
 from iotprovision.simulator.models.modelled_uart import ModelledUart
 from iotprovision.simulator.models.provisioning_firmware import ProvisioningFirmware
-from iotprovision.wire import provisioning, status
-from iotprovision.wire.banner import About
-from iotprovision.wire.port import open_port
-from iotprovision.wire.provisioning import ProvisioningLink
-from iotprovision.wire.response import ResponseReader
 
 ABOUT = (
     b"AVR-IoT provisioning FW\r\nFW 0.4.9\r\nWINC firmware 19.7.7\r\nWINC driver 19.3.0\r\n"

@@ -10,9 +10,9 @@ from mixed_bus import erase_registers
 from pydebuggerconfig.backend import Backend
 from simulated import kits_on_the_bus
 
+from iotprovision.boards.nedbg import registers
+from iotprovision.boards.nedbg.registers import LinkRegisters
 from iotprovision.errors import AccessError, ExitCode, KitNotFoundError, ProofError, UsageError
-from iotprovision.kit import registers
-from iotprovision.kit.registers import LinkRegisters
 from iotprovision.simulator.debugger.nedbg import SET_CONFIGURATION
 from iotprovision.simulator.kit.kinds import SimulatedKitName
 from iotprovision.simulator.kit.state import KitState

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from iotprovision.findings import State
-from iotprovision.report import LOG_FILE, LOG_SIZE, Reporter, set_up_log
-from iotprovision.steps import Record
+from iotprovision.runs.report import LOG_FILE, LOG_SIZE, Reporter, set_up_log
+from iotprovision.steps.step import Record
 
 
 @pytest.mark.parametrize("text", ["C:\\", "[x]", "[/]", "[bold]a[/bold]", r"\[x]", "list [1, 2]"])

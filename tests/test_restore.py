@@ -14,11 +14,11 @@ from firmware_images import image_path
 from running import Outcome, kit_folder, meters, run_tool, snapshot
 from test_root_store import AMAZON_PEM
 
-from iotprovision.backups import file_name, save
 from iotprovision.errors import ExitCode
 from iotprovision.simulator.kit.kinds import SimulatedKitName
 from iotprovision.simulator.usb.host import start_kits
-from iotprovision.store import Store
+from iotprovision.store.backups import file_name, save
+from iotprovision.store.folder import Store
 
 JOB = ("--simulate", "-c", "aws", "-m", "jitr", "--no-lock")
 VENDORS = image_path("winc1500-19.7.7").read_bytes()[0x4000:0x5000]

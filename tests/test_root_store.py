@@ -16,9 +16,9 @@ from cryptography.x509.oid import NameOID
 from firmware_images import image_path
 from kit_contents import read_root_store
 
-from iotprovision.chips import root_store
 from iotprovision.cloud.aws.server_authorities import server_authorities
 from iotprovision.errors import ProofError, UsageError
+from iotprovision.formats import root_store
 from iotprovision.pki.root_folder import read_roots
 
 

@@ -19,7 +19,7 @@ from test_root_store import AMAZON, BEGIN, END, root
 from iotprovision.errors import ExitCode
 from iotprovision.simulator.kit.kinds import SimulatedKitName
 from iotprovision.simulator.usb.host import start_kits
-from iotprovision.store import Store
+from iotprovision.store.folder import Store
 
 VENDORS = image_path("winc1500-19.7.7").read_bytes()[0x4000:0x5000]
 DEMO = "avr-iot-aws-demo"

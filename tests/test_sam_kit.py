@@ -13,11 +13,11 @@ from pymcuprog.backend import Backend, SessionConfig
 from pymcuprog.toolconnection import ToolUsbHidConnection
 from simulated import kits_on_the_bus, on_the_bus
 
+from iotprovision.boards.nedbg.detection import find_kit
+from iotprovision.boards.nedbg.programming import Difference, TargetProgrammer, reset_target
 from iotprovision.errors import AccessError, ExitCode, ProofError, UsageError
 from iotprovision.firmware.hex_image import HexImage
 from iotprovision.firmware.mcu import FLASH, USER_ROW, mcu_by_name
-from iotprovision.kit.detection import find_kit
-from iotprovision.kit.programming import Difference, TargetProgrammer, reset_target
 from iotprovision.simulator.board.faults import Faults
 from iotprovision.simulator.usb.host import KitProcess
 

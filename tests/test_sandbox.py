@@ -23,8 +23,8 @@ from kit_contents import read_client_store, slot_locked
 from running import Outcome, kit_folder, meters, run_tool, snapshot
 from simulated import kits_on_the_bus, simulator
 
-from iotprovision.chips.ecc608 import Kind
 from iotprovision.errors import ExitCode
+from iotprovision.formats.ecc608_zones import Kind
 from iotprovision.simulator.board.surroundings import CloudAddress
 from iotprovision.simulator.chips.ecc608 import Ecc608
 from iotprovision.simulator.chips.winc1510 import Winc1510

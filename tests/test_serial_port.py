@@ -14,9 +14,9 @@ import pytest
 import serial
 from serial_peer import LoopbackPeer, MemoryPort
 
+from iotprovision.boards import serial_port as port
+from iotprovision.boards.serial_port import SerialLine, open_port, shown
 from iotprovision.errors import AccessError, SerialLinkError, UsageError
-from iotprovision.wire import port
-from iotprovision.wire.port import SerialLine, open_port, shown
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo terminals")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from iotprovision.wire import status
+from iotprovision.boards.nedbg.wire import status_codes as status
 
 # Codes the vendor's provisioning firmware 0.4.9 was seen to answer, and the two others its documentation explains.
 SEEN = [0x1, 0x2, 0x3, 0x4, 0x5, 0x1E2, 0x1F4, 0x2F4, 0x1FA, 0x2FA]

@@ -22,10 +22,10 @@ from kit_contents import read_client_store
 from running import Outcome, kit_folder, meters, run_command, run_tool, snapshot
 from simulated import kits_on_the_bus
 
+from iotprovision.boards.nedbg import registers
+from iotprovision.boards.nedbg.link_registers import read_page_link
 from iotprovision.cloud.aws.account import Account
 from iotprovision.errors import ExitCode
-from iotprovision.kit import registers
-from iotprovision.kit.link_registers import read_page_link
 from iotprovision.simulator.cloud.aws import LocalCloud
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def test_two_runs_on_one_kit_at_once(home: Path) -> None:
     holder = "\n".join(
         (
             "import pathlib, sys",
-            "from iotprovision.store import Store",
+            "from iotprovision.store.folder import Store",
             "with Store(pathlib.Path(sys.argv[1])).lock():",
             "    print('held', flush=True)",
             "    sys.stdin.read()",

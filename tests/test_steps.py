@@ -6,7 +6,7 @@ import pytest
 
 from iotprovision.errors import ProofError
 from iotprovision.findings import Finding, State
-from iotprovision.steps import CannotKnowError, Progress, Proof, Record, Rules, Step, run
+from iotprovision.steps.step import CannotKnowError, Progress, Proof, Record, Rules, Step, run
 
 
 class Place(Step):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from iotprovision.errors import LockedError, StoreError, UsageError
-from iotprovision.store import Store
+from iotprovision.store.folder import Store
 
 posix = pytest.mark.skipif(os.name != "posix", reason="modes of files are a POSIX matter")
 not_root = pytest.mark.skipif(os.name == "posix" and os.geteuid() == 0, reason="root may write everywhere")
@@ -217,7 +217,7 @@ def test_kits_are_listed(tmp_path):
 def test_another_run_is_kept_out_until_the_first_has_ended(tmp_path):
     store = Store(tmp_path / "certificates")
     other = (
-        "import sys; from pathlib import Path; from iotprovision.store import Store\n"
+        "import sys; from pathlib import Path; from iotprovision.store.folder import Store\n"
         "from iotprovision.errors import LockedError\n"
         "try:\n"
         "    with Store(Path(sys.argv[1])).lock(): print('free')\n"

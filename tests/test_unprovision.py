@@ -21,12 +21,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from firmware_images import hex_image
 from running import Outcome, kit_folder, run_tool, snapshot
 
-from iotprovision.actions.unprovision import DeviceRemovedFromAccount
 from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.aws.device_removal import DeviceRemoval
 from iotprovision.errors import CloudDeniedError, CloudError, ExitCode
 from iotprovision.simulator.cloud.aws import LocalCloud
-from iotprovision.store import Store
+from iotprovision.steps.aws_removal import DeviceRemovedFromAccount
+from iotprovision.store.folder import Store
 
 POLICY = "iotprovision-device-v1"
 

@@ -12,15 +12,15 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from iotprovision.chips.root_store import root_of
 from iotprovision.errors import StoreError, UsageError
+from iotprovision.formats.root_store import root_of
 from iotprovision.pki import certificates
 from iotprovision.pki.authority import Authority
 from iotprovision.pki.device_files import DeviceFiles, FactoryCertificateFiles
 from iotprovision.pki.names import Names
 from iotprovision.pki.reading import UNREADABLE, all_from_pem, from_der, from_pem
 from iotprovision.pki.root_folder import read_roots
-from iotprovision.store import Store
+from iotprovision.store.folder import Store
 
 NAMES = Names("Example", "Root", "Signer")
 NOW = datetime(2026, 7, 14, tzinfo=timezone.utc)

@@ -25,15 +25,14 @@ from running import kit_folder, meters, run_command, run_tool
 from serial_peer import MemoryPort
 from simulated import kits_on_the_bus, simulator
 
-from iotprovision.actions.identity import Chip, OwnIdentity
-from iotprovision.actions.provision import DeviceCertificate, WifiModuleCredentials
-from iotprovision.chips.ecc608 import coordinates
-from iotprovision.chips.winc_flash import CLIENT_AREA
+from iotprovision.boards.nedbg.board import Target
+from iotprovision.boards.nedbg.detection import FoundKit
+from iotprovision.boards.nedbg.wire.provisioning_link import ProvisioningLink
 from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.aws.jitr_template import template
 from iotprovision.errors import ExitCode, SerialLinkError
-from iotprovision.kit.detection import FoundKit
-from iotprovision.kit.target import Target
+from iotprovision.formats.ecc608_zones import coordinates
+from iotprovision.formats.winc_flash import CLIENT_AREA
 from iotprovision.pki.authority import Authority
 from iotprovision.pki.device_files import DeviceFiles
 from iotprovision.pki.names import Names
@@ -44,8 +43,9 @@ from iotprovision.simulator.kit.kinds import SimulatedKitName
 from iotprovision.simulator.models.modelled_uart import ModelledUart
 from iotprovision.simulator.models.provisioning_firmware import ProvisioningFirmware
 from iotprovision.simulator.usb.host import KitProcess, start_kits
-from iotprovision.store import Store
-from iotprovision.wire.provisioning import ProvisioningLink
+from iotprovision.steps.credentials import DeviceCertificate, WifiModuleCredentials
+from iotprovision.steps.identity import Chip, OwnIdentity
+from iotprovision.store.folder import Store
 
 JOB = ("--simulate", "-c", "aws", "-m", "jitr", "--json")
 NETWORK = ("-ssid", "lab", "-psk", "correct horse")

@@ -10,9 +10,9 @@ from bridge_frames import frame
 from serial_peer import MemoryPort
 from simulated_chips import board_with, flash_of
 
+from iotprovision.boards.nedbg.wire.winc_bridge import RESPONSE_TIMEOUT, WincBridge
 from iotprovision.errors import ChipRefusedError, SerialLinkError
 from iotprovision.simulator.models.modelled_mcu import ModelledMcu
-from iotprovision.wire.winc_bridge import RESPONSE_TIMEOUT, WincBridge
 
 SECTOR = 4096
 

@@ -16,8 +16,8 @@ from running import Outcome, kit_folder, meters, run_tool
 from simulated import eventually, kits_on_the_bus, simulator
 from simulated_chips import board_with, flash_of
 
-from iotprovision.chips.winc_image import WincImage
 from iotprovision.errors import ExitCode, UsageError
+from iotprovision.formats.winc_image import WincImage
 from iotprovision.simulator.models.modelled_mcu import ModelledMcu
 from iotprovision.simulator.usb.host import KitProcess
 

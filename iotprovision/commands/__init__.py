@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from iotprovision.options import COMMANDS, parser_called
+from iotprovision.command_line.options import COMMANDS, parser_called
 
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from iotprovision.environment import Environment
     from iotprovision.errors import ExitCode
-    from iotprovision.report import Reporter
-    from iotprovision.workplace import Workplace
+    from iotprovision.runs.bench import Workplace
+    from iotprovision.runs.report import Reporter
 
     class Command(Protocol):
         """What the module of a command has."""
@@ -73,8 +73,8 @@ def command_parser(name: str, actions: argparse.ArgumentParser) -> argparse.Argu
 
 def perform(options: argparse.Namespace, environment: Environment) -> ExitCode:
     """Do what a command is for; nothing raised here reaches the caller."""
-    from iotprovision.frame import framed
-    from iotprovision.workplace import Workplace
+    from iotprovision.commands.perform import framed
+    from iotprovision.runs.bench import Workplace
 
     command = _module(options.command)
     return framed(

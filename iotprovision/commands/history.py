@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     import argparse
     from typing import Any
 
-    from iotprovision.report import Reporter
-    from iotprovision.workplace import Workplace
+    from iotprovision.runs.bench import Workplace
+    from iotprovision.runs.report import Reporter
 
 SHARED = ("serial_number",)
 EXAMPLES = """\
@@ -40,7 +40,7 @@ def writes(options: argparse.Namespace) -> bool:
 
 def perform(options: argparse.Namespace, place: Workplace, reporter: Reporter) -> ExitCode:
     """Show records, oldest first; lines that are none are named."""
-    from iotprovision.history import kits_of
+    from iotprovision.runs.history import kits_of
 
     if options.last < 0:
         raise UsageError(f"--last takes a number of runs, not {options.last}", hint="0 for all")
@@ -66,7 +66,7 @@ def perform(options: argparse.Namespace, place: Workplace, reporter: Reporter) -
 
 
 def _row(record: dict[str, Any]) -> tuple[str, ...]:
-    from iotprovision.history import changes_of, kits_of, part_of
+    from iotprovision.runs.history import changes_of, kits_of, part_of
 
     return (
         str(record["time"])[:19].replace("T", " "),

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from iotprovision.backups import Backup
-    from iotprovision.report import Reporter
-    from iotprovision.store import Store
-    from iotprovision.workplace import Workplace
+    from iotprovision.runs.bench import Workplace
+    from iotprovision.runs.report import Reporter
+    from iotprovision.store.backups import Backup
+    from iotprovision.store.folder import Store
 
 SHARED = ("serial_number", "port", "kit", "dry_run", "no_packed_reports")
 EXAMPLES = """\
@@ -91,8 +91,8 @@ def perform(options: argparse.Namespace, place: Workplace, reporter: Reporter) -
     date = _digits(options.date)
     if options.list:
         return _list(options, date, place, reporter)
-    from iotprovision.chips.winc_flash import CLIENT_AREA, ROOT_STORE
-    from iotprovision.kit_run import KitRun
+    from iotprovision.formats.winc_flash import CLIENT_AREA, ROOT_STORE
+    from iotprovision.runs.board_session import KitRun
 
     place.open(needs_account=False)
     with KitRun(options, place, reporter, "restore", owned=(CLIENT_AREA, ROOT_STORE)) as work:
@@ -101,7 +101,7 @@ def perform(options: argparse.Namespace, place: Workplace, reporter: Reporter) -
         for part, backup in chosen.items():
             reporter.notice(f"Backup of {CALLED[part]}: {backup.name}, saved {backup.shown_time}")
         reporter.add("restored_from", {part: backup.name for part, backup in chosen.items()})
-        from iotprovision.restore_plan import restore
+        from iotprovision.runs.restore_plan import restore
 
         restore(work, place, chosen, options.force)
     for text in NEVER_BACK:
@@ -111,7 +111,7 @@ def perform(options: argparse.Namespace, place: Workplace, reporter: Reporter) -
 
 
 def _tell_damaged_lists(files: Store, reporter: Reporter) -> None:
-    from iotprovision.backups import damaged_lists
+    from iotprovision.store.backups import damaged_lists
 
     for name in damaged_lists(files):
         reporter.warning(
@@ -120,8 +120,8 @@ def _tell_damaged_lists(files: Store, reporter: Reporter) -> None:
 
 
 def _chosen(files: Store, only: list[str] | None, date: str, reporter: Reporter) -> Mapping[str, Backup]:
-    from iotprovision.backups import RESTORING, find
-    from iotprovision.restore_plan import why_passed_over
+    from iotprovision.runs.restore_plan import why_passed_over
+    from iotprovision.store.backups import RESTORING, find
 
     chosen: dict[str, Backup] = {}
     parts = only or [part for part in PARTS if part not in ONLY_WHEN_NAMED]
@@ -146,7 +146,7 @@ def _is_of(backup: Backup, date: str) -> bool:
 
 
 def _missing(files: Store, called: str, kind: str, date: str) -> StoreError:
-    from iotprovision.backups import find
+    from iotprovision.store.backups import find
 
     kinds = (kind,) if kind else tuple(PARTS.values())
     times = [f"{backup.shown_time} ({backup.kind})" for backup in find(files, *kinds)]
@@ -177,7 +177,7 @@ def _digits(date: str | None) -> str:
 
 def _list(options: argparse.Namespace, date: str, place: Workplace, reporter: Reporter) -> ExitCode:
     """From the store alone: the kit need not be there."""
-    from iotprovision.backups import find
+    from iotprovision.store.backups import find
 
     suffix = (options.serial_number or "").lower()
     kits = [files for files in place.store.kits() if files.folder.name.lower().endswith(suffix)]

@@ -8,11 +8,11 @@ TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
     import argparse
 
-    from iotprovision.actions.rootcerts import WantedRoots
-    from iotprovision.kit.detection import FoundKit
-    from iotprovision.report import Reporter
-    from iotprovision.store import Store
-    from iotprovision.workplace import Workplace
+    from iotprovision.boards.nedbg.detection import FoundKit
+    from iotprovision.runs.bench import Workplace
+    from iotprovision.runs.report import Reporter
+    from iotprovision.steps.root_certificates import WantedRoots
+    from iotprovision.store.folder import Store
 
 SHARED = ("serial_number", "port", "kit", "dry_run", "no_packed_reports")
 EXAMPLES = """\
@@ -61,9 +61,9 @@ def writes(options: argparse.Namespace) -> bool:
 
 def perform(options: argparse.Namespace, place: Workplace, reporter: Reporter) -> ExitCode:
     """Read what is wanted first, then find the kit and write it."""
-    from iotprovision.actions.rootcerts import RootCertificates
-    from iotprovision.chips.winc_flash import ROOT_STORE
-    from iotprovision.kit_run import KitRun, now
+    from iotprovision.formats.winc_flash import ROOT_STORE
+    from iotprovision.runs.board_session import KitRun, now
+    from iotprovision.steps.root_certificates import RootCertificates
 
     if options.install is None and options.restore is None:
         raise UsageError(
@@ -92,9 +92,9 @@ def _number(given: str | None) -> int | None:
 
 
 def _from_folder(options: argparse.Namespace) -> WantedRoots:
-    from iotprovision.actions.rootcerts import WantedRoots
-    from iotprovision.chips.root_store import build
+    from iotprovision.formats.root_store import build
     from iotprovision.pki.root_folder import read_roots
+    from iotprovision.steps.root_certificates import WantedRoots
 
     roots = read_roots(options.install)
     build(roots)  # that they fit is known before a kit is looked for
@@ -104,8 +104,8 @@ def _from_folder(options: argparse.Namespace) -> WantedRoots:
 def _restored(
     options: argparse.Namespace, number: int | None, place: Workplace, files: Store, reporter: Reporter
 ) -> WantedRoots:
-    from iotprovision.actions.rootcerts import RESTORED_BY, WantedRoots, backup_of_roots
-    from iotprovision.chips.root_store import parse
+    from iotprovision.formats.root_store import parse
+    from iotprovision.steps.root_certificates import RESTORED_BY, WantedRoots, backup_of_roots
 
     if options.restore != FACTORY:
         return backup_of_roots(files, number, options.force, reporter.warning)

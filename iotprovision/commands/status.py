@@ -7,8 +7,8 @@ if TYPE_CHECKING:
     import argparse
 
     from iotprovision.errors import ExitCode
-    from iotprovision.report import Reporter
-    from iotprovision.workplace import Workplace
+    from iotprovision.runs.bench import Workplace
+    from iotprovision.runs.report import Reporter
 
 SHARED = ("aws_profile", "port", "serial_number", "kit", "no_packed_reports")
 EXAMPLES = """\

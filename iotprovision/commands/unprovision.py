@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from iotprovision.kit_run import KitRun
-    from iotprovision.report import Reporter
-    from iotprovision.steps import Step
-    from iotprovision.workplace import Workplace
+    from iotprovision.runs.bench import Workplace
+    from iotprovision.runs.board_session import KitRun
+    from iotprovision.runs.report import Reporter
+    from iotprovision.steps.step import Step
 
 SHARED = (
     "cloud_provider",
@@ -61,7 +61,7 @@ def writes(options: argparse.Namespace) -> bool:
 
 def perform(options: argparse.Namespace, place: Workplace, reporter: Reporter) -> ExitCode:
     """The account first, then the kit: what the kit holds tells which certificates are its."""
-    from iotprovision.kit_run import KitRun
+    from iotprovision.runs.board_session import KitRun
 
     _check_method(options)
     if not options.dry_run:
@@ -103,10 +103,10 @@ def _steps(
     options: argparse.Namespace, place: Workplace, work: KitRun
 ) -> tuple[list[Step], Callable[[Reporter], None]]:
     """The steps, and what puts into the document what they did in the account."""
-    from iotprovision.actions.azure_enrolment import EnrolmentRemoved
-    from iotprovision.actions.unprovision import DeviceRemovedFromAccount, ModemEmptied, WifiModuleEmptied
-    from iotprovision.kit_run import account_data, azure_data, now
     from iotprovision.pki.device_files import DeviceFiles
+    from iotprovision.runs.board_session import account_data, azure_data, now
+    from iotprovision.steps.aws_removal import DeviceRemovedFromAccount, ModemEmptied, WifiModuleEmptied
+    from iotprovision.steps.azure import EnrolmentRemoved
 
     def confirm(question: str) -> bool:
         return place.confirmed(question, options.yes)

@@ -8,29 +8,29 @@ from datetime import datetime
 
 from cryptography import x509
 
-from iotprovision.actions.identity import Chip, running_link
-from iotprovision.actions.kept_application import ApplicationKept, ApplicationPutBack
-from iotprovision.actions.modem import certificate_in_modem
-from iotprovision.actions.provision import ProvisioningFirmware
-from iotprovision.chips import client_store
-from iotprovision.chips.device_credentials import ENDPOINT_SIZE, STORE_HEAD, THING_NAME_SIZE, text_at
-from iotprovision.chips.ecc608 import PROVISIONING_DATA_SLOT, coordinates
-from iotprovision.chips.item_list import Item, parse
-from iotprovision.chips.winc_flash import ENDPOINT, THING_NAME
+from iotprovision.boards.nedbg.board import Target
+from iotprovision.boards.nedbg.detection import FoundKit
+from iotprovision.boards.nedbg.wire.provisioning_link import ProvisioningLink
 from iotprovision.errors import ProofError
 from iotprovision.findings import Finding, State
+from iotprovision.formats import client_store
+from iotprovision.formats.device_credentials import ENDPOINT_SIZE, STORE_HEAD, THING_NAME_SIZE, text_at
+from iotprovision.formats.ecc608_zones import PROVISIONING_DATA_SLOT, coordinates
+from iotprovision.formats.item_list import Item, parse
+from iotprovision.formats.winc_flash import ENDPOINT, THING_NAME
 from iotprovision.inspection.kit_status import APPLICATION, fault_of, thing_of
 from iotprovision.inspection.looks import Look, different, missing, seen
-from iotprovision.kit.detection import FoundKit
-from iotprovision.kit.target import Target
-from iotprovision.kit_run import put_application_back
+from iotprovision.methods.work import Firmware
 from iotprovision.pki.certificates import p256_key
 from iotprovision.pki.reading import from_der
-from iotprovision.provisioners.work import Firmware
-from iotprovision.report import Reporter
-from iotprovision.steps import Progress, Record, Rules, Step, run
-from iotprovision.store import Store
-from iotprovision.wire.provisioning import ProvisioningLink
+from iotprovision.runs.board_session import put_application_back
+from iotprovision.runs.report import Reporter
+from iotprovision.steps.credentials import ProvisioningFirmware
+from iotprovision.steps.identity import Chip, running_link
+from iotprovision.steps.kept_application import ApplicationKept, ApplicationPutBack
+from iotprovision.steps.modem_credentials import certificate_in_modem
+from iotprovision.steps.step import Progress, Record, Rules, Step, run
+from iotprovision.store.folder import Store
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from iotprovision.errors import ProvisioningError, StoreError
 from iotprovision.firmware.cache import FirmwareCache
-from iotprovision.history import History
 from iotprovision.inspection.diagnosis import Diagnosis, fine, from_error, note, problem
 from iotprovision.pki.authority import Authority, AuthorityState
 from iotprovision.pki.names import Names
-from iotprovision.store import OTHERS, Store
+from iotprovision.runs.history import History
+from iotprovision.store.folder import OTHERS, Store
 
 # No clock that is right shows a time before this version was made.
 EARLIEST = datetime(2025, 1, 1, tzinfo=timezone.utc)

@@ -12,10 +12,10 @@ from iotprovision.inspection.computer_health import check_clock, check_firmware,
 from iotprovision.inspection.diagnosis import CHECKS, Diagnosis, Verdict, exit_code, fine, guarded
 from iotprovision.inspection.kit_health import check_kits
 from iotprovision.inspection.udev_rule import UdevRules
-from iotprovision.report import Reporter
+from iotprovision.runs.report import Reporter
 
 if TYPE_CHECKING:
-    from iotprovision.workplace import Workplace
+    from iotprovision.runs.bench import Workplace
 
 PAGE = "docs/troubleshooting.md"
 METHODS = {None: ("mar", "jitr"), "jitr": ("jitr",), "custom": ("jitr",), "mar": ("mar",), "sandbox": ()}

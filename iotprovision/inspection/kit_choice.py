@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from iotprovision.boards.nedbg.detection import ConnectedKits, FoundKit, UnreachableKit
 from iotprovision.errors import UsageError
-from iotprovision.kit.detection import ConnectedKits, FoundKit, UnreachableKit
 
 
 def chosen(

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 
 from pyedbglib.protocols.housekeepingprotocol import Jtagice3HousekeepingProtocol
 
+from iotprovision.boards.catalogue import KitDescription
+from iotprovision.boards.nedbg.boot_mode import is_openable, prepare_usb
+from iotprovision.boards.nedbg.debugger import connection, vendor_errors
+from iotprovision.boards.nedbg.detection import FoundKit, Obstacle, UnreachableKit, detect_kits
+from iotprovision.boards.nedbg.target_session import LOWEST_VOLTS
+from iotprovision.boards.nedbg.wire.provisioning_link import BAUD_RATE
+from iotprovision.boards.serial_port import open_port
 from iotprovision.errors import AccessError, ProvisioningError
 from iotprovision.firmware.index import load_index
 from iotprovision.inspection.diagnosis import Diagnosis, fine, from_error, guarded, note, problem
 from iotprovision.inspection.kit_choice import chosen
-from iotprovision.kit.boot_mode import is_openable, prepare_usb
-from iotprovision.kit.catalog import KitDescription
-from iotprovision.kit.debugger import connection, vendor_errors
-from iotprovision.kit.detection import FoundKit, Obstacle, UnreachableKit, detect_kits
-from iotprovision.kit.target_session import LOWEST_VOLTS
-from iotprovision.wire.port import open_port
-from iotprovision.wire.provisioning import BAUD_RATE
 
 DEBUGGER_JOB = "debugger-firmware"
 RULE_CURE = "iotprovision doctor --install-udev-rule, then plug the kit in again"

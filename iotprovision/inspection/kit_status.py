@@ -9,18 +9,18 @@ from typing import Any
 
 from cryptography import x509
 
-from iotprovision.actions.names import AZURE_DEVICE_ID_FILE, kept_chip_serial_number
+from iotprovision.boards.nedbg.detection import FoundKit
+from iotprovision.boards.nedbg.link_registers import read_page_link
 from iotprovision.errors import ProvisioningError
 from iotprovision.findings import Finding, State
-from iotprovision.history import changes_of, kits_of
 from iotprovision.inspection.looks import Look, different, missing, seen, unknown
-from iotprovision.kit.detection import FoundKit
-from iotprovision.kit.link_registers import read_page_link
 from iotprovision.pki.certificates import date_fault, issue_fault, p256_key, thing_name
 from iotprovision.pki.device_files import DeviceFiles, FactoryCertificateFiles
-from iotprovision.store import Store
+from iotprovision.runs.history import changes_of, kits_of
+from iotprovision.steps.kept_names import AZURE_DEVICE_ID_FILE, kept_chip_serial_number
+from iotprovision.store.folder import Store
 
-# The title of the step in actions/application.py, which would bring all that programs an MCU with it.
+# The title of the step in steps/programs.py, which would bring all that programs an MCU with it.
 APPLICATION_STEP = "Application"
 APPLICATION = "Application"
 PAGES = {

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 
+from iotprovision.boards.nedbg.detection import FoundKit, UnreachableKit, detect_kits
 from iotprovision.errors import ExitCode, KitNotFoundError, ProvisioningError, StoreError
 from iotprovision.findings import State
 from iotprovision.inspection.kit_choice import chosen
 from iotprovision.inspection.kit_status import APPLICATION, KitStatus, kit_status
 from iotprovision.inspection.looks import Look, unknown
-from iotprovision.kit.detection import FoundKit, UnreachableKit, detect_kits
 from iotprovision.pki.authority import SIGNER_CERTIFICATE
 from iotprovision.pki.reading import from_pem
-from iotprovision.report import Reporter
+from iotprovision.runs.report import Reporter
 
 if TYPE_CHECKING:
     from iotprovision.inspection.account_status import AccountStatus
     from iotprovision.inspection.chips import ChipContents
-    from iotprovision.workplace import Workplace
+    from iotprovision.runs.bench import Workplace
 
 HEADINGS = ("What", "State", "Found")
 
@@ -130,10 +130,10 @@ class Status:
         return looks + (account.endpoint(contents.endpoint) if contents and contents.endpoint else [])
 
     def _read_chips(self, kit: FoundKit) -> ChipContents | Look:
-        from iotprovision.actions.kept_application import ApplicationKept
         from iotprovision.firmware.mcu import mcu_by_name
         from iotprovision.inspection.chips import read_chips
-        from iotprovision.kit_run import prove_mcu
+        from iotprovision.runs.board_session import prove_mcu
+        from iotprovision.steps.kept_application import ApplicationKept
 
         self._reporter.for_kit(kit.serial_number)
         files = self._place.store.for_kit(kit.serial_number)

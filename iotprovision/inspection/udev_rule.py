@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from iotprovision.boards.nedbg.debugger import PRODUCT_ID, UDEV_RULES, UPGRADE_PRODUCT_ID, VENDOR_ID
 from iotprovision.errors import AccessError
 from iotprovision.inspection.diagnosis import Diagnosis, fine, note, problem
-from iotprovision.kit.debugger import PRODUCT_ID, UDEV_RULES, UPGRADE_PRODUCT_ID, VENDOR_ID
 
 RULE_FILE = "70-microchip-kits.rules"
 # Where udev looks, the administrator's folder first.

@@ -19,14 +19,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from iotprovision.chips.ecc608 import coordinates
 from iotprovision.errors import CloudError, ProofError, StoreError
+from iotprovision.formats.ecc608_zones import coordinates
 from iotprovision.pki import certificates
 from iotprovision.pki.device_files import DeviceFiles
-from iotprovision.pki.key_files import KeyFiles
 from iotprovision.pki.names import LONGEST, Names
 from iotprovision.pki.reading import UNREADABLE, from_pem
-from iotprovision.store import Store
+from iotprovision.pki.signers.key_files import KeyFiles
+from iotprovision.store.folder import Store
 
 ROOT_KEY = "root-ca.key"
 SIGNER_KEY = "signer-ca.key"

@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from iotprovision.chips.compressed_certificate import NO_EXPIRY
 from iotprovision.errors import ProofError
+from iotprovision.formats.compressed_certificate import NO_EXPIRY
 from iotprovision.pki.names import Names
 from iotprovision.pki.reading import UNREADABLE
 

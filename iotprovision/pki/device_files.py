@@ -6,10 +6,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from iotprovision.chips.factory_certificates import FactoryCertificates
+from iotprovision.formats.factory_certificates import FactoryCertificates
 from iotprovision.pki import certificates
 from iotprovision.pki.reading import from_pem
-from iotprovision.store import Store
+from iotprovision.store.folder import Store
 
 DEVICE_REQUEST = "device.csr"
 DEVICE_CERTIFICATE = "device.crt"

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.x509.oid import NameOID
 
-from iotprovision.chips.ecc608 import SERIAL_NUMBER_SIZE, SIGNATURE_SIZE, public_key_from_coordinates
 from iotprovision.errors import ProofError
+from iotprovision.formats.ecc608_zones import SERIAL_NUMBER_SIZE, SIGNATURE_SIZE, public_key_from_coordinates
 
 COMMON_NAME_START = "sn"
 

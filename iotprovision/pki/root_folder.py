@@ -10,8 +10,8 @@ from cryptography import x509
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import NameOID
 
-from iotprovision.chips.root_store import Root, root_of
 from iotprovision.errors import UsageError
+from iotprovision.formats.root_store import Root, root_of
 from iotprovision.pki.reading import all_from_pem, from_der
 
 LARGEST_FILE = 1 << 20

@@ -99,7 +99,7 @@ def _run(arguments: argparse.Namespace, folder: Path) -> int:
 
 
 def _reset(arguments: argparse.Namespace, folder: Path) -> int:
-    from iotprovision.chips.ecc608 import Kind
+    from iotprovision.formats.ecc608_zones import Kind
     from iotprovision.simulator.kit.state import kits_in, reset
 
     version = _version(arguments)

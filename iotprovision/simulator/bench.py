@@ -17,10 +17,10 @@ from iotprovision.simulator.usb.bus import Bus
 from iotprovision.simulator.usb.host import attached, control, start_kits
 
 if TYPE_CHECKING:
-    from iotprovision.chips.ecc608 import Kind
-    from iotprovision.chips.factory_certificates import FactoryRoot
     from iotprovision.cloud.aws.account import Account
     from iotprovision.cloud.azure.service import Place
+    from iotprovision.formats.ecc608_zones import Kind
+    from iotprovision.formats.factory_certificates import FactoryRoot
     from iotprovision.simulator.cloud.aws import LocalCloud
     from iotprovision.simulator.cloud.azure import LocalAzure
     from iotprovision.simulator.cloud.sandbox_account import SandboxAccount
@@ -108,7 +108,7 @@ class SimulatedBench:
 
     def factory_roots(self) -> dict[Kind, FactoryRoot]:
         """What the factory certificates of the simulated chips come from."""
-        from iotprovision.chips.ecc608 import Kind
+        from iotprovision.formats.ecc608_zones import Kind
         from iotprovision.simulator.kit.factory import factory_root
 
         return {kind: factory_root(self._folder, kind) for kind in Kind}

@@ -25,10 +25,10 @@ from botocore.config import Config
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
-from iotprovision.chips.device_credentials import ENDPOINT_SIZE
 from iotprovision.cloud.aws import sandbox
 from iotprovision.cloud.aws.faults import ABSENT, code, explain
 from iotprovision.errors import CloudDeniedError, CloudError, UsageError
+from iotprovision.formats.device_credentials import ENDPOINT_SIZE
 
 logger = logging.getLogger(__name__)
 

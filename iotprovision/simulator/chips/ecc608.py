@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from iotprovision.chips.ecc608 import OTP_SIZE, SLOTS, coordinates, slot_size
+from iotprovision.formats.ecc608_zones import OTP_SIZE, SLOTS, coordinates, slot_size
 from iotprovision.simulator.board.faults import Faults
 from iotprovision.simulator.board.meters import Meters
 

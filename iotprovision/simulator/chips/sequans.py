@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from iotprovision.chips.modem_memory import CERTIFICATE, CERTIFICATE_LIMIT, PRIVATE_KEY, PRIVATE_KEY_LIMIT, SLOTS
+from iotprovision.formats.modem_memory import CERTIFICATE, CERTIFICATE_LIMIT, PRIVATE_KEY, PRIVATE_KEY_LIMIT, SLOTS
 from iotprovision.simulator.board.faults import Faults
 from iotprovision.simulator.board.meters import Meters
 

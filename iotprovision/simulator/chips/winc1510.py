@@ -11,9 +11,9 @@ import hashlib
 import struct
 from collections.abc import Callable
 
-from iotprovision.chips.winc_flash import BOOT_FIRMWARE, CONTROL, FIRMWARE, PAGE, SECTOR, FlashArea
-from iotprovision.chips.winc_flash import SIZE as FLASH_SIZE
-from iotprovision.chips.winc_image import control_section_version, is_blank
+from iotprovision.formats.winc_flash import BOOT_FIRMWARE, CONTROL, FIRMWARE, PAGE, SECTOR, FlashArea
+from iotprovision.formats.winc_flash import SIZE as FLASH_SIZE
+from iotprovision.formats.winc_image import control_section_version, is_blank
 from iotprovision.simulator.board.faults import Faults
 from iotprovision.simulator.board.meters import Meters
 

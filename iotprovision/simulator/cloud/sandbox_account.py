@@ -9,18 +9,18 @@ from pathlib import Path
 import yaml
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from iotprovision.chips.ecc608 import (
+from iotprovision.cloud.aws import sandbox
+from iotprovision.cloud.aws.account import Account
+from iotprovision.cloud.aws.jitr_lambda import policy
+from iotprovision.errors import ProofError
+from iotprovision.formats.ecc608_zones import (
     DEVICE_CERTIFICATE_SLOT,
     SIGNER_CERTIFICATE_SLOT,
     SIGNER_PUBLIC_KEY_SLOT,
     Kind,
     public_key_from_coordinates,
 )
-from iotprovision.chips.factory_certificates import FactoryCertificates, rebuild
-from iotprovision.cloud.aws import sandbox
-from iotprovision.cloud.aws.account import Account
-from iotprovision.cloud.aws.jitr_lambda import policy
-from iotprovision.errors import ProofError
+from iotprovision.formats.factory_certificates import FactoryCertificates, rebuild
 from iotprovision.pki.certificates import thing_name
 from iotprovision.simulator.chips.ecc608 import Ecc608
 from iotprovision.simulator.cloud.aws import LocalCloud

@@ -10,8 +10,8 @@ import json
 from contextlib import suppress
 from typing import Any
 
-from iotprovision.chips.device_credentials import ENDPOINT_SIZE
-from iotprovision.chips.winc_flash import ENDPOINT
+from iotprovision.formats.device_credentials import ENDPOINT_SIZE
+from iotprovision.formats.winc_flash import ENDPOINT
 from iotprovision.simulator.board.board import Board, Microcontroller
 from iotprovision.simulator.board.connection_record import ConnectionRecord
 from iotprovision.simulator.board.mqtt_traffic import MqttTraffic

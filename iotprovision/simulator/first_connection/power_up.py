@@ -24,12 +24,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from iotprovision.chips import client_store, item_list, modem_memory
-from iotprovision.chips.device_credentials import ENDPOINT_SIZE, THING_NAME_SIZE, text_at
-from iotprovision.chips.ecc608 import DEVICE_KEY_SLOT, PROVISIONING_DATA_SLOT
-from iotprovision.chips.item_list import Item
-from iotprovision.chips.winc_flash import CLIENT_STORE, ENDPOINT, ERASED, THING_NAME
 from iotprovision.errors import ProofError
+from iotprovision.formats import client_store, item_list, modem_memory
+from iotprovision.formats.device_credentials import ENDPOINT_SIZE, THING_NAME_SIZE, text_at
+from iotprovision.formats.ecc608_zones import DEVICE_KEY_SLOT, PROVISIONING_DATA_SLOT
+from iotprovision.formats.item_list import Item
+from iotprovision.formats.winc_flash import CLIENT_STORE, ENDPOINT, ERASED, THING_NAME
 from iotprovision.simulator.board.surroundings import Attempt, CloudAddress
 
 if TYPE_CHECKING:

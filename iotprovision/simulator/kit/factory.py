@@ -14,8 +14,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from iotprovision.chips.compressed_certificate import CompressedCertificate, encode_dates
-from iotprovision.chips.ecc608 import (
+from iotprovision.formats.compressed_certificate import CompressedCertificate, encode_dates
+from iotprovision.formats.ecc608_zones import (
     DEVICE_CERTIFICATE_SLOT,
     DEVICE_KEY_SLOT,
     OTP_SIZE,
@@ -29,10 +29,10 @@ from iotprovision.chips.ecc608 import (
     padded_public_key,
     slot_size,
 )
-from iotprovision.chips.factory_certificates import VENDOR_ROOTS, FactoryRoot, compress, device_body, signer_body
-from iotprovision.pki.key_files import KeyFiles
+from iotprovision.formats.factory_certificates import VENDOR_ROOTS, FactoryRoot, compress, device_body, signer_body
+from iotprovision.pki.signers.key_files import KeyFiles
 from iotprovision.simulator.chips.ecc608 import Ecc608
-from iotprovision.store import Store
+from iotprovision.store.folder import Store
 
 # Beside the folders of the kits, where no kit is looked for.
 ROOT_FOLDER = ".factory"

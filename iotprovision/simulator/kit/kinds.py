@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from iotprovision.chips.ecc608 import Kind as SecureElementKind
 from iotprovision.errors import UsageError
+from iotprovision.formats.ecc608_zones import Kind as SecureElementKind
 from iotprovision.simulator.board.board import Board, Microcontroller
 from iotprovision.simulator.debugger.nedbg import Target
 from iotprovision.simulator.targets.icsp_part import PIC24FJ128GA705

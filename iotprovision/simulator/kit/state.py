@@ -22,9 +22,9 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from iotprovision.chips.ecc608 import Kind
 from iotprovision.environment import Environment
 from iotprovision.errors import LockedError, ProvisioningError, StoreError, UsageError
+from iotprovision.formats.ecc608_zones import Kind
 from iotprovision.simulator.board.board import Board
 from iotprovision.simulator.board.meters import Meters
 from iotprovision.simulator.chips.ecc608 import Ecc608

@@ -6,7 +6,7 @@ are left out. The order of the levels is that of their names in the image.
 
 from __future__ import annotations
 
-from iotprovision.chips import ecc608
+from iotprovision.formats import ecc608_zones as ecc608
 from iotprovision.simulator.chips.ecc608 import ZONE_DATA
 from iotprovision.simulator.models.chip_drivers import DriverError
 from iotprovision.simulator.models.demo_firmware import END_OF_TRANSMISSION, PicGoogleDemoFirmware

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from iotprovision.chips.winc_flash import PAGE, SECTOR
+from iotprovision.formats.winc_flash import PAGE, SECTOR
 from iotprovision.simulator.chips.ecc608 import Ecc608
 from iotprovision.simulator.chips.winc1510 import Winc1510
 from iotprovision.simulator.models.chip_drivers import DriverError, WifiModuleDriver

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from iotprovision.chips.ecc608 import OTP_SIZE, slot_size
-from iotprovision.chips.winc_flash import PAGE, SECTOR
+from iotprovision.formats.ecc608_zones import OTP_SIZE, slot_size
+from iotprovision.formats.winc_flash import PAGE, SECTOR
 from iotprovision.simulator.chips import ecc608, winc1510
 from iotprovision.simulator.chips.ecc608 import BLOCK, WORD, Ecc608
 from iotprovision.simulator.chips.winc1510 import Winc1510

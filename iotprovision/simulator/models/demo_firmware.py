@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from iotprovision.chips.ecc608 import DEVICE_KEY_SLOT, public_key_from_coordinates
-from iotprovision.chips.winc_flash import ENDPOINT, THING_NAME
 from iotprovision.errors import ProofError
+from iotprovision.formats.ecc608_zones import DEVICE_KEY_SLOT, public_key_from_coordinates
+from iotprovision.formats.winc_flash import ENDPOINT, THING_NAME
 from iotprovision.simulator.chips.ecc608 import Ecc608
 from iotprovision.simulator.chips.winc1510 import Winc1510
 from iotprovision.simulator.models.chip_drivers import (

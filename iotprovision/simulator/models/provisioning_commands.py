@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from iotprovision.chips.ecc608 import OTP_SIZE, slot_size
+from iotprovision.formats.ecc608_zones import OTP_SIZE, slot_size
 from iotprovision.simulator.chips.ecc608 import ZONE_DATA, ZONE_OTP
 from iotprovision.simulator.models.c_numbers import strtol, strtoul
 from iotprovision.simulator.models.chip_drivers import DriverError, SecureElementDriver, WifiModuleDriver

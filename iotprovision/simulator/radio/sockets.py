@@ -14,10 +14,10 @@ from pathlib import Path
 
 from cryptography import x509
 
-from iotprovision.chips import client_store, root_store
-from iotprovision.chips.root_store import Root, root_of
-from iotprovision.chips.winc_flash import CLIENT_STORE, ROOT_STORE, FlashArea
 from iotprovision.errors import ProofError
+from iotprovision.formats import client_store, root_store
+from iotprovision.formats.root_store import Root, root_of
+from iotprovision.formats.winc_flash import CLIENT_STORE, ROOT_STORE, FlashArea
 from iotprovision.simulator.board.connection_record import ConnectionRecord
 from iotprovision.simulator.board.mqtt_traffic import MqttTraffic
 from iotprovision.simulator.board.surroundings import Surroundings

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
-from iotprovision.chips.winc_flash import ERASED, WIFI_CONNECTION
+from iotprovision.formats.winc_flash import ERASED, WIFI_CONNECTION
 from iotprovision.simulator.board.connection_record import ConnectionRecord
 from iotprovision.simulator.board.surroundings import Surroundings
 from iotprovision.simulator.radio.host_interface import HostInterface

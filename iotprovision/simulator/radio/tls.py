@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives.hashes import SHA256, Hash
 from tlslite.constants import AlertDescription
 from tlslite.errors import TLSAbruptCloseError, TLSError, TLSRemoteAlert
 
-from iotprovision.chips.ecc608 import coordinates
-from iotprovision.chips.root_store import COORDINATE, EC, P256, Root
+from iotprovision.formats.ecc608_zones import coordinates
+from iotprovision.formats.root_store import COORDINATE, EC, P256, Root
 from iotprovision.simulator.radio.tls_with_keys_elsewhere import connect
 
 # The server is on this machine; what takes longer than this never comes.

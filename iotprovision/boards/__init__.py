@@ -1,0 +1,1 @@
+"""Boards by family. Nothing above this room asks which family a board is of."""

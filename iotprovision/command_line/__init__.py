@@ -1,0 +1,1 @@
+"""What can be typed and what it means; the only room that knows argparse."""

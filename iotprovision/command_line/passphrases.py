@@ -1,0 +1,98 @@
+"""Where passphrases come from: a file, the environment, or a person at the terminal; never a log."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from iotprovision.boards.wifi_network import OPEN
+from iotprovision.environment import PASSPHRASE_VARIABLE, PSK_VARIABLE, Environment
+from iotprovision.errors import UsageError
+from iotprovision.pki.authority import ROOT_KEY, SIGNER_KEY, Authority, AuthorityState
+from iotprovision.store.folder import Store
+
+CA_SOURCES = f"--ca-passphrase-file FILE, or the variable {PASSPHRASE_VARIABLE}"
+
+
+class Passphrases:
+    """Those of one run.
+
+    :param store: where the CA keys are, or will be
+    """
+
+    def __init__(self, options: argparse.Namespace, environment: Environment, store: Store) -> None:
+        self._options = options
+        self._environment = environment
+        self._store = store
+
+    @property
+    def can_be_seen(self) -> bool:
+        """Whether the passphrase of the Wi-Fi network was an argument, which every user of the machine can read."""
+        return bool(self._options.wifi_psk_can_be_seen)
+
+    def of_wifi(self) -> str | None:
+        """:raises UsageError: the file is of no use, or there is nobody to ask"""
+        options = self._options
+        if options.psk_file is not None:
+            return _first_line(options.psk_file).decode("utf-8", "replace")
+        if options.wifi_psk:
+            return str(options.wifi_psk)
+        if options.wifi_auth == OPEN:
+            return None
+        return self._environment.ask_secret(
+            f"Passphrase of the Wi-Fi network {options.wifi_ssid}: ", f"--psk-file FILE, or the variable {PSK_VARIABLE}"
+        )
+
+    def ca_at_hand(self) -> bytes | None:
+        """That of the CA keys, as far as nobody has to be asked for it.
+
+        :raises UsageError: the file is of no use
+        """
+        if self._options.ca_passphrase_file is not None:
+            return _first_line(self._options.ca_passphrase_file)
+        return self._environment.variables.get(PASSPHRASE_VARIABLE, "").encode("utf-8", "surrogateescape") or None
+
+    def of_ca(self) -> bytes | None:
+        """That of the CA keys; None for keys that are not encrypted.
+
+        :raises UsageError: there is nobody to ask, or what was typed is of no use
+        """
+        given = self.ca_at_hand()
+        if given:
+            return given
+        if any(b"ENCRYPTED" in (self._store.read(name) or b"") for name in (ROOT_KEY, SIGNER_KEY)):
+            return self._environment.ask_secret("Passphrase of the CA keys: ", CA_SOURCES).encode("utf-8")
+        if not self._options.encrypt_keys:
+            return None
+        first, second = (
+            self._environment.ask_secret(f"{prompt} passphrase of the CA keys: ", CA_SOURCES)
+            for prompt in ("New", "Repeat the")
+        )
+        if first != second or not first:
+            raise UsageError("The two passphrases are not the same" if first else "The passphrase is empty")
+        return first.encode("utf-8")
+
+    @staticmethod
+    def check_encryption(authority: Authority) -> None:
+        """Whoever asks for encrypted keys must not be left with plain ones.
+
+        :raises UsageError: there are keys already, and they are not encrypted
+        """
+        if authority.state() is AuthorityState.COMPLETE and not authority.is_encrypted:
+            raise UsageError(
+                "The CA keys exist already, and are not encrypted",
+                "--encrypt-keys is for keys that are made in this run.",
+                "encrypt them yourself, each under its own name: openssl pkcs8 -topk8 -in signer-ca.key -out NEW\n"
+                "or have new ones made: --fca",
+            )
+
+
+def _first_line(file: Path) -> bytes:
+    """The secret in a file: its first line, without the line end."""
+    try:
+        first = bytes(file.read_bytes().partition(b"\n")[0].rstrip(b"\r"))
+    except OSError as error:
+        raise UsageError(f"The passphrase file {file} cannot be read", str(error.strerror)) from error
+    if not first:
+        raise UsageError(f"The passphrase file {file} is empty", "Its first line is the passphrase.")
+    return first

@@ -1,0 +1,1 @@
+"""Where the keys of authorities lie."""

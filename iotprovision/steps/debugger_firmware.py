@@ -1,0 +1,69 @@
+"""The action ``dbgupgrade``: the firmware of the kit's debugger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from iotprovision.boards.nedbg.board import Target
+from iotprovision.findings import Finding, State
+from iotprovision.firmware.debugger_archive import DebuggerArchive, parse_version
+from iotprovision.steps.step import Progress, Step
+
+ACTION = "dbgupgrade"
+
+
+class DebuggerFirmware(Step):
+    """The debugger runs the firmware of an archive, or newer.
+
+    :param load: reads and judges the archive; called before anything on the kit is changed
+    :param lock_file: held while a debugger is in boot mode
+    :param is_written: this run has put the archive into the debugger already, because it was in boot mode
+    :param ask_again: do not rely on what the debugger said when it was found
+    """
+
+    title = "Debugger firmware"
+    action = ACTION
+    proof = "the debugger says its version"
+    would = "write it, by way of the debugger's boot mode"
+
+    def __init__(
+        self,
+        target: Target,
+        load: Callable[[], DebuggerArchive],
+        lock_file: Path,
+        is_written: bool = False,
+        ask_again: bool = False,
+    ) -> None:
+        self._target = target
+        self._load = load
+        self._lock_file = lock_file
+        self._ask_again = ask_again
+        self._archive: DebuggerArchive | None = None
+        self._written = is_written
+        self.forced_by = frozenset() if is_written else frozenset({"force"})
+
+    def prepare(self) -> None:
+        self._archive = self._load()
+
+    def check(self, progress: Progress) -> Finding:
+        if self._ask_again:
+            self._target.refresh()
+        found, offered = self._target.kit.debugger_version, self._wanted.version
+        if found == offered:
+            return Finding(State.IN_PLACE, found)
+        # What was written must be what runs; before that, newer is as good.
+        if not self._written and parse_version(found) > parse_version(offered):
+            return Finding(State.IN_PLACE, f"{found}, newer than {offered}")
+        return Finding(State.DIFFERENT, found, offered)
+
+    def apply(self, progress: Progress) -> str:
+        self._target.upgrade_debugger(self._wanted, self._lock_file, progress)
+        self._written = True
+        return f"wrote {self._wanted.version}"
+
+    @property
+    def _wanted(self) -> DebuggerArchive:
+        if self._archive is None:  # a proof is not prepared
+            self._archive = self._load()
+        return self._archive
