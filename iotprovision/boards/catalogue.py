@@ -71,7 +71,7 @@ class KitDescription:
 @cache
 def kits() -> tuple[KitDescription, ...]:
     """All kits of the catalogue."""
-    text = resources.files("iotprovision.boards.nedbg").joinpath("kits.yaml").read_text(encoding="utf-8")
+    text = resources.files("iotprovision.boards").joinpath("kits.yaml").read_text(encoding="utf-8")
     return tuple(KitDescription(**fields) for fields in yaml.safe_load(text)["kits"])
 
 

@@ -1,0 +1,130 @@
+"""The vendor's bridge firmware really running: the model is measured by it, and a module upgraded through it."""
+
+import io
+import os
+from datetime import datetime, timezone
+from pathlib import Path
+from random import Random
+
+import pytest
+from support.bridge_frames import frame, random_frame
+from support.bridges import ModelledBridge, RealBridge
+from support.firmware_images import hex_image, image_path
+from support.simulated import kits_on_the_bus, simulator
+from support.simulated_chips import board_with, flash_of
+
+from iotprovision.boards.nedbg.board import Target
+from iotprovision.boards.nedbg.detection import find_kit
+from iotprovision.formats.winc_image import WincImage
+from iotprovision.runs.report import Reporter
+from iotprovision.simulator.board.board import Board
+from iotprovision.steps.step import Rules, run
+from iotprovision.steps.wifi_module_firmware import BridgeFirmware, WifiModuleFirmware
+from iotprovision.store.folder import Store
+
+pytest.importorskip("yasimavr", reason="the emulator extra is not installed: pip install '.[emulator]'")
+from iotprovision.simulator.emulators.avr_iot_simulation import AvrIotSimulation
+
+pytestmark = pytest.mark.emulated
+
+
+def bridge_board() -> Board:
+    board = board_with(flash_of("avr-iot-winc-upgrade"))
+    board.wifi_module.flash[0x5000:0x5400] = Random(1).randbytes(0x400)
+    return board
+
+
+def pair() -> tuple[RealBridge, ModelledBridge]:
+    board = bridge_board()
+    return RealBridge(board, AvrIotSimulation(board)), ModelledBridge(bridge_board())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_model_and_real_bridge_cannot_be_told_apart(seed: int) -> None:
+    random = Random(seed)
+    real, model = pair()
+    assert real.first == model.first == b""
+    for number in range(40):
+        request = random_frame(random)
+        expected = model.ask(request)
+        assert real.ask(request, expected) == expected, f"seed {seed}, frame {number}: {request[:12].hex()}"
+    assert real.board.wifi_module.flash == model.board.wifi_module.flash
+    for meter in ("winc_sector_erases", "winc_page_writes"):
+        assert getattr(real.board.wifi_module.meters, meter) == getattr(model.board.wifi_module.meters, meter)
+
+
+def test_a_module_that_does_not_answer() -> None:
+    real, model = pair()
+    for board in (real.board, model.board):
+        board.wifi_module.faults.winc_silent = board.faults.winc_silent = True
+    for request in (
+        frame(6),
+        frame(1, 0x100),
+        frame(5, 0x1000),
+        frame(3, 0x100, bytes(256)),
+        frame(2, 0x5000),
+        frame(6),
+    ):
+        expected = model.ask(request)
+        assert expected
+        assert real.ask(request, expected) == expected
+    for request in (frame(0), frame(6)):
+        assert model.ask(request) == b"", "the bridge hangs for good"
+        assert real.ask(request, b"") == b""
+
+
+def test_a_module_whose_firmware_does_not_start() -> None:
+    real, model = pair()
+    for board in (real.board, model.board):
+        board.wifi_module.flash[0xA000:0xA010] = bytes(16)
+    for request in (frame(2, 0xA000), frame(5, 0xB000), frame(6)):
+        expected = model.ask(request)
+        assert expected
+        assert real.ask(request, expected) == expected
+    for request in (frame(0), frame(6)):
+        assert model.ask(request) == b"", "the bridge hangs for good"
+        assert real.ask(request, b"") == b""
+
+
+SECTOR = 0x1000
+CONTROL, ROOTS = 0x1000, 0x4000
+BROKEN_OFF = (0x20000, 0x21000)
+LOOKED_AT = [0, CONTROL, 0x3000, ROOTS, 0xB000, *BROKEN_OFF, 0x44000]
+
+
+class PartOfImage(WincImage):
+    """The vendor's image, of which an upgrade looks at a few sectors only: the real bridge takes a second for each."""
+
+    def sectors(self) -> list[int]:
+        return LOOKED_AT
+
+
+@pytest.mark.timeout(120)
+def test_the_real_bridge_finishes_an_upgrade_that_was_broken_off(tmp_path: Path) -> None:
+    kit = "avr-iot-wa@emulated"
+    assert simulator("reset", kit, "--state", tmp_path, "--wifi-module", "19.7.7").returncode == 0
+    image, older = (image_path(f"winc1500-{version}").read_bytes() for version in ("19.7.7", "19.7.6"))
+    before = bytearray(image)
+    before[CONTROL : CONTROL + SECTOR] = b"\xff" * SECTOR
+    for address in (ROOTS, BROKEN_OFF[0]):
+        before[address : address + SECTOR] = older[address : address + SECTOR]
+    before[BROKEN_OFF[1] : BROKEN_OFF[1] + SECTOR] = image[BROKEN_OFF[1] :][:0x700].ljust(SECTOR, b"\xff")
+    before[0x3000:0x3010] = bytes(16)
+    (tmp_path / kit / "winc.bin").write_bytes(before)
+    store = Store(tmp_path / "store")
+    store.prepare()
+    with kits_on_the_bus(tmp_path, kit) as kits, Target(find_kit()) as target:
+        steps = [
+            BridgeFirmware(target, lambda: hex_image("avr-iot-winc-upgrade"), "bridge"),
+            WifiModuleFirmware(target, lambda: PartOfImage(image, "image"), store, lambda: datetime.now(timezone.utc)),
+        ]
+        observer = Reporter(io.StringIO(), io.StringIO(), os.environ, as_json=True)
+        _, record = run(steps, Rules(), observer)
+        assert "wrote 4 sectors" in record.done
+        assert kits.meters()["winc_sector_erases"] == 3, "the control section was erased already"
+        kits.save()
+        assert target.bridge is not None
+        assert target.bridge.version().firmware == "19.7.7"
+    wanted = bytearray(image)
+    wanted[0x3000:0x4000] = before[0x3000:0x4000]
+    assert (tmp_path / kit / "winc.bin").read_bytes() == wanted

@@ -1,0 +1,1 @@
+"""What tests share: simulated kits, runs of the tool, and what the vendor's firmware really answered."""
