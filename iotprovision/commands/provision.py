@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from iotprovision.boards.catalogue import KitDescription
+from iotprovision.boards.finding import find_kit
+from iotprovision.boards.found import FoundKit
 from iotprovision.boards.nedbg import registers
 from iotprovision.boards.nedbg.board import Target
 from iotprovision.boards.nedbg.boot_mode import needs_finishing
 from iotprovision.boards.nedbg.debugger_upgrade import finish_upgrade
-from iotprovision.boards.nedbg.detection import FoundKit, find_kit
 from iotprovision.boards.wifi_network import WifiNetwork
 from iotprovision.command_line.passphrases import Passphrases
 from iotprovision.commands.perform import framed

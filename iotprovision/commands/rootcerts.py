@@ -8,7 +8,7 @@ TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
     import argparse
 
-    from iotprovision.boards.nedbg.detection import FoundKit
+    from iotprovision.boards.found import FoundKit
     from iotprovision.runs.bench import Workplace
     from iotprovision.runs.report import Reporter
     from iotprovision.steps.root_certificates import WantedRoots

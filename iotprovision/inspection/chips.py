@@ -8,8 +8,8 @@ from datetime import datetime
 
 from cryptography import x509
 
+from iotprovision.boards.found import FoundKit
 from iotprovision.boards.nedbg.board import Target
-from iotprovision.boards.nedbg.detection import FoundKit
 from iotprovision.boards.nedbg.wire.provisioning_link import ProvisioningLink
 from iotprovision.errors import ProofError
 from iotprovision.findings import Finding, State

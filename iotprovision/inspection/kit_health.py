@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pyedbglib.protocols.housekeepingprotocol import Jtagice3HousekeepingProtocol
 
 from iotprovision.boards.catalogue import KitDescription
+from iotprovision.boards.found import FoundKit, Obstacle, UnreachableKit
 from iotprovision.boards.nedbg.boot_mode import is_openable, prepare_usb
 from iotprovision.boards.nedbg.debugger import connection, vendor_errors
-from iotprovision.boards.nedbg.detection import FoundKit, Obstacle, UnreachableKit, detect_kits
+from iotprovision.boards.nedbg.detection import detect_kits
 from iotprovision.boards.nedbg.target_session import LOWEST_VOLTS
 from iotprovision.boards.nedbg.wire.provisioning_link import BAUD_RATE
 from iotprovision.boards.serial_port import open_port

@@ -9,7 +9,7 @@ from typing import Any
 
 from cryptography import x509
 
-from iotprovision.boards.nedbg.detection import FoundKit
+from iotprovision.boards.found import FoundKit
 from iotprovision.boards.nedbg.link_registers import read_page_link
 from iotprovision.errors import ProvisioningError
 from iotprovision.findings import Finding, State

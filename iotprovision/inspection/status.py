@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 
-from iotprovision.boards.nedbg.detection import FoundKit, UnreachableKit, detect_kits
+from iotprovision.boards.found import FoundKit, UnreachableKit
+from iotprovision.boards.nedbg.detection import detect_kits
 from iotprovision.errors import ExitCode, KitNotFoundError, ProvisioningError, StoreError
 from iotprovision.findings import State
 from iotprovision.inspection.kit_choice import chosen

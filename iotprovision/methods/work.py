@@ -8,8 +8,8 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
+from iotprovision.boards.found import FoundKit
 from iotprovision.boards.nedbg.board import Target
-from iotprovision.boards.nedbg.detection import FoundKit
 from iotprovision.boards.wifi_network import WifiNetwork
 from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.azure.enrolment import Enrolments

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import argparse
 
     from iotprovision.boards.catalogue import KitDescription
+    from iotprovision.boards.found import FoundKit
     from iotprovision.boards.nedbg.board import Target
-    from iotprovision.boards.nedbg.detection import FoundKit
     from iotprovision.cloud.aws.account import Account
     from iotprovision.cloud.azure.enrolment import Enrolments
     from iotprovision.environment import Environment

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+from iotprovision.boards.finding import find_kit
+from iotprovision.boards.found import FoundKit
 from iotprovision.boards.nedbg.board import Target
-from iotprovision.boards.nedbg.detection import FoundKit, find_kit
 from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.azure.enrolment import Enrolments
 from iotprovision.errors import AccessError, ProvisioningError

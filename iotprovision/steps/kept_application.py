@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from iotprovision.boards.found import FoundKit
 from iotprovision.boards.nedbg.board import Target
-from iotprovision.boards.nedbg.detection import FoundKit
 from iotprovision.findings import Finding, State
 from iotprovision.firmware.hex_image import HexImage
 from iotprovision.firmware.mcu import EEPROM, FLASH, FUSES, USER_ROW, Mcu, mcu_by_name

@@ -27,11 +27,11 @@ from support.debugger_archives import (
 from support.running import Outcome, run_tool
 from support.simulated import eventually, kits_on_the_bus
 
+from iotprovision.boards.finding import find_kit
 from iotprovision.boards.nedbg import debugger_upgrade
 from iotprovision.boards.nedbg.boot_mode import kits_in_boot_mode, prepare_usb
 from iotprovision.boards.nedbg.debugger import list_debuggers
 from iotprovision.boards.nedbg.debugger_upgrade import upgrade_debugger
-from iotprovision.boards.nedbg.detection import find_kit
 from iotprovision.errors import AccessError, ExitCode, UsageError
 from iotprovision.firmware.debugger_archive import DebuggerArchive
 from iotprovision.simulator.usb.host import KitProcess

@@ -27,9 +27,11 @@ from support.mixed_bus import (
 )
 from support.running import run_tool
 
+from iotprovision.boards.finding import find_kit
+from iotprovision.boards.found import Obstacle
 from iotprovision.boards.nedbg.boot_mode import kits_in_boot_mode
 from iotprovision.boards.nedbg.debugger import connection
-from iotprovision.boards.nedbg.detection import Obstacle, detect_kits, find_kit
+from iotprovision.boards.nedbg.detection import detect_kits
 from iotprovision.errors import AccessError, ExitCode, KitNotFoundError, ProvisioningError
 from iotprovision.simulator.usb.foreign_devices import ATMEL_ICE, DAPLINK, EDBG, FOREIGN_DEVICES, KEYBOARD, PICKIT4
 

@@ -13,8 +13,8 @@ from support.firmware_images import hex_image, image_path
 from support.simulated import kits_on_the_bus, simulator
 from support.simulated_chips import board_with, flash_of
 
+from iotprovision.boards.finding import find_kit
 from iotprovision.boards.nedbg.board import Target
-from iotprovision.boards.nedbg.detection import find_kit
 from iotprovision.formats.winc_image import WincImage
 from iotprovision.runs.report import Reporter
 from iotprovision.simulator.board.board import Board

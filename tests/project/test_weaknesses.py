@@ -25,8 +25,8 @@ from support.running import kit_folder, meters, run_command, run_tool
 from support.serial_peer import MemoryPort
 from support.simulated import kits_on_the_bus, simulator
 
+from iotprovision.boards.found import FoundKit
 from iotprovision.boards.nedbg.board import Target
-from iotprovision.boards.nedbg.detection import FoundKit
 from iotprovision.boards.nedbg.wire.provisioning_link import ProvisioningLink
 from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.aws.jitr_template import template

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from iotprovision.boards.found import FoundKit
 from iotprovision.boards.nedbg.debugger_upgrade import upgrade_debugger
-from iotprovision.boards.nedbg.detection import FoundKit, find_kit
+from iotprovision.boards.nedbg.detection import find_again
 from iotprovision.boards.nedbg.programming import Difference, TargetProgrammer, reset_target
 from iotprovision.boards.nedbg.reboot import reboot_debugger
 from iotprovision.boards.nedbg.wire.console import BAUD_RATE as CONSOLE_BAUD_RATE
@@ -81,9 +82,9 @@ class Target:
     def refresh(self) -> None:
         """Find the kit again: its port and the version of its debugger may be others.
 
-        :raises KitNotFoundError, AccessError: as in find_kit()
+        :raises KitNotFoundError, AccessError: as in find_again()
         """
-        self._kit = find_kit(self._kit.serial_number, self._given_port, self._kit.kit if self._kit.name_given else None)
+        self._kit = find_again(self._kit, self._given_port)
 
     def __exit__(self, *_: object) -> None:
         """Start the MCU if it stands still; bring it out of an unfinished blob or frame."""

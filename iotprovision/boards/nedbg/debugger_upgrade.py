@@ -32,9 +32,9 @@ from iotprovision.boards.nedbg.debugger import (
     VENDOR_ID,
     connection,
     list_debuggers,
+    serial_port,
     vendor_errors,
 )
-from iotprovision.boards.nedbg.detection import serial_port
 from iotprovision.errors import AccessError, LockedError, ProofError, ProvisioningError
 from iotprovision.firmware.debugger_archive import DebuggerArchive
 from iotprovision.interrupts import held
