@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from iotprovision.errors import ExitCode
@@ -71,7 +71,7 @@ class Doctor:
             yield from guarded("aws-connection", account.check)
         else:
             yield fine("aws-profile", "the sandbox needs none")
-        yield check_clock(datetime.now(timezone.utc), account.time)
+        yield check_clock(datetime.now(UTC), account.time)
 
 
 def _shown(diagnosis: Diagnosis) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
@@ -38,7 +38,7 @@ class Status:
         self._place = place
         self._reporter = reporter
         self._port = port
-        self._now = datetime.now(timezone.utc)
+        self._now = datetime.now(UTC)
         self._error: ProvisioningError | None = None
 
     def show(self, deep: bool, with_account: bool) -> ExitCode:
@@ -143,9 +143,7 @@ class Status:
                 self._place.cache().scripts_for(kit.mcu)  # fetched and checked before anything is done
             with files.lock(), self._place.target(kit) as target:
                 prove_mcu(target)
-                kept = ApplicationKept(
-                    target, kit, self._place.known_images(kit), files, lambda: datetime.now(timezone.utc)
-                )
+                kept = ApplicationKept(target, kit, self._place.known_images(kit), files, lambda: datetime.now(UTC))
                 firmware = self._place.firmware(kit, "iotprovision")
                 contents = read_chips(kit, files, firmware, target, kept, self._reporter)
                 self._reporter.add("chip", {"serial_number": contents.serial_number.hex().upper()})

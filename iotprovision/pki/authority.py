@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from enum import Enum
 
 from cryptography import x509
@@ -68,7 +68,7 @@ class Authority:
         store: Store,
         names: Names,
         passphrase: Callable[[], bytes | None] = lambda: None,
-        clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         passphrase_is_at_hand: bool = False,
     ) -> None:
         self.passphrase_is_at_hand = passphrase_is_at_hand

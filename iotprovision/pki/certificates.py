@@ -15,7 +15,7 @@ which cannot renew its certificate. A device is retired by revoking its certific
 from __future__ import annotations
 
 import secrets
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -122,7 +122,7 @@ def verification_certificate(
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, registration_code)])
     public_key = signer_key.public_key()
     begin = max(_start_of_hour(now), signer.not_valid_before_utc)
-    end = min(now.astimezone(timezone.utc).replace(microsecond=0) + VERIFICATION_LIFE, signer.not_valid_after_utc)
+    end = min(now.astimezone(UTC).replace(microsecond=0) + VERIFICATION_LIFE, signer.not_valid_after_utc)
     builder = _builder(subject, signer.subject, public_key, begin, end)
     return _end_entity(builder, public_key, signer).sign(signer_key, hashes.SHA256())
 
@@ -268,4 +268,4 @@ def _new_serial_number() -> int:
 
 
 def _start_of_hour(now: datetime) -> datetime:
-    return now.astimezone(timezone.utc).replace(minute=0, second=0, microsecond=0)
+    return now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from iotprovision.boards.nedbg.board import Target
+from iotprovision.boards.board import Debugger
 from iotprovision.findings import Finding, State
 from iotprovision.firmware.debugger_archive import DebuggerArchive, parse_version
 from iotprovision.steps.step import Progress, Step
@@ -29,13 +29,13 @@ class DebuggerFirmware(Step):
 
     def __init__(
         self,
-        target: Target,
+        debugger: Debugger,
         load: Callable[[], DebuggerArchive],
         lock_file: Path,
         is_written: bool = False,
         ask_again: bool = False,
     ) -> None:
-        self._target = target
+        self._debugger = debugger
         self._load = load
         self._lock_file = lock_file
         self._ask_again = ask_again
@@ -48,8 +48,8 @@ class DebuggerFirmware(Step):
 
     def check(self, progress: Progress) -> Finding:
         if self._ask_again:
-            self._target.refresh()
-        found, offered = self._target.kit.debugger_version, self._wanted.version
+            self._debugger.ask_again()
+        found, offered = self._debugger.version, self._wanted.version
         if found == offered:
             return Finding(State.IN_PLACE, found)
         # What was written must be what runs; before that, newer is as good.
@@ -58,7 +58,7 @@ class DebuggerFirmware(Step):
         return Finding(State.DIFFERENT, found, offered)
 
     def apply(self, progress: Progress) -> str:
-        self._target.upgrade_debugger(self._wanted, self._lock_file, progress)
+        self._debugger.upgrade(self._wanted, self._lock_file, progress)
         self._written = True
         return f"wrote {self._wanted.version}"
 

@@ -10,12 +10,13 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from iotprovision.boards.nedbg.board import Target
+from iotprovision.boards.board import DeviceKey
+from iotprovision.boards.program import Program
 from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.aws.device_registration import DeviceRegistration
 from iotprovision.errors import ProofError
 from iotprovision.findings import Finding, State
-from iotprovision.steps.identity import Identity, running_link
+from iotprovision.steps.identity import Identity
 from iotprovision.steps.step import Progress, Step
 
 ACTION = "verify"
@@ -31,19 +32,19 @@ class Challenge(Step):
     action = ACTION
     proof = "signature over a random challenge verified with the certificate's key"
     would = "have the chip sign a random challenge"
+    needs = Program.PROVISIONING
 
-    def __init__(self, target: Target, identity: Identity, random: Callable[[int], bytes]) -> None:
-        self._target = target
+    def __init__(self, key: DeviceKey, identity: Identity, random: Callable[[int], bytes]) -> None:
+        self._key = key
         self._identity = identity
         self._random = random
 
     def check(self, progress: Progress) -> Finding:
-        link = running_link(self._target)
         certificate = self._identity.device
         if certificate is None:
             return Finding(State.MISSING, "there is no device certificate")
         digest = hashlib.sha256(self._random(CHALLENGE_SIZE)).digest()
-        answer = link.sign_digest(digest)
+        answer = self._key.sign(digest)
         key = certificate.public_key()
         assert isinstance(key, ec.EllipticCurvePublicKey)
         signature = utils.encode_dss_signature(int.from_bytes(answer[:32], "big"), int.from_bytes(answer[32:], "big"))

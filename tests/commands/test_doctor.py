@@ -10,7 +10,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -399,12 +399,12 @@ def test_firmware_that_is_not_there_or_not_what_it_was(tmp_path: Path) -> None:
 
 
 def test_a_clock_that_is_wrong() -> None:
-    now = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
+    now = datetime(2026, 11, 22, 12, tzinfo=UTC)
     assert check_clock(now, None).verdict is Verdict.FINE
     assert check_clock(now, now + timedelta(minutes=4)).verdict is Verdict.FINE
     assert check_clock(now, now + timedelta(minutes=6)).verdict is Verdict.PROBLEM
     assert check_clock(now, now - timedelta(minutes=6)).verdict is Verdict.PROBLEM
-    assert check_clock(datetime(1970, 1, 1, tzinfo=timezone.utc), None).verdict is Verdict.PROBLEM
+    assert check_clock(datetime(1970, 1, 1, tzinfo=UTC), None).verdict is Verdict.PROBLEM
 
 
 # --- the account

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +200,7 @@ def test_the_state_after_a_write_that_was_broken_off_is_passed_over(
     (kit,) = Store(home / "simulator" / "certificates").kits()
     broken = (("winc-root-certificates-009", VENDORS), ("winc-05000", chips(home)["winc.bin"][0x5000:0x7000]))
     for kind, content in broken:
-        name = file_name(kind, datetime(2099, 1, 1, tzinfo=timezone.utc), "bin")
+        name = file_name(kind, datetime(2099, 1, 1, tzinfo=UTC), "bin")
         save(kit, name, without_its_end(content), "provision")
     outcome = restore(home)
     assert outcome.code == 0, outcome.err

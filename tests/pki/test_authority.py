@@ -3,7 +3,7 @@
 import itertools
 import os
 import shutil
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ from iotprovision.pki.device_files import DeviceFiles
 from iotprovision.pki.names import Names
 from iotprovision.store.folder import Store
 
-NOW = datetime(2026, 7, 14, 15, 9, tzinfo=timezone.utc)
+NOW = datetime(2026, 7, 14, 15, 9, tzinfo=UTC)
 NAMES = Names("Example AG", "Example Root", "Example Signer 0001")
 FILES = ["root-ca.key", "signer-ca.key", "signer-ca.csr", "root-ca.crt", "signer-ca.crt"]
 PASSPHRASE = b"correct horse battery staple"

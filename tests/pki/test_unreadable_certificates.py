@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ from iotprovision.pki.root_folder import read_roots
 from iotprovision.store.folder import Store
 
 NAMES = Names("Example", "Root", "Signer")
-NOW = datetime(2026, 7, 14, tzinfo=timezone.utc)
+NOW = datetime(2026, 7, 14, tzinfo=UTC)
 VERSION_3 = bytes.fromhex("a003020102")
 VERSION_7 = bytes.fromhex("a003020106")
 KEY_IDENTIFIER, KEY_USAGE = bytes.fromhex("0603551d0e"), bytes.fromhex("0603551d0f")

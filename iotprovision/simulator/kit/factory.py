@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -40,7 +40,7 @@ ROOT_KEY = "factory-root.key"
 # Two kits may be made at once; making a key takes milliseconds.
 ROOT_LOCK_TIMEOUT = 30.0
 
-MADE = datetime(2020, 6, 9, 22, tzinfo=timezone.utc)
+MADE = datetime(2020, 6, 9, 22, tzinfo=UTC)
 SIGNER_YEARS = 29
 # The chips of the one kind expire, those of the other do not.
 DEVICE_YEARS = {Kind.MAH1H: 0, Kind.MAH4I: 28}
