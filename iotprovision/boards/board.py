@@ -65,7 +65,8 @@ class FactoryIdentity(Protocol):
 class LockableSlots(Protocol):
     """Places that are locked for good once their content was proved; nothing tells whether they are."""
 
-    called: str
+    @property
+    def called(self) -> str: ...
 
     def lock(self) -> None: ...
 
@@ -73,10 +74,17 @@ class LockableSlots(Protocol):
 class Difference(Protocol):
     """The first place where a processor holds something else than an image."""
 
-    area: str
-    address: int
-    expected: int
-    found: int
+    @property
+    def area(self) -> str: ...
+
+    @property
+    def address(self) -> int: ...
+
+    @property
+    def expected(self) -> int: ...
+
+    @property
+    def found(self) -> int: ...
 
 
 class Programmer(Protocol):
@@ -85,7 +93,8 @@ class Programmer(Protocol):
     :ivar mcu: its name
     """
 
-    mcu: str
+    @property
+    def mcu(self) -> str: ...
 
     def first_difference(self, image: HexImage, progress: Progress) -> Difference | None: ...
 
@@ -112,8 +121,11 @@ class Debugger(Protocol):
 class PageLink(Protocol):
     """Where a page leads to: its code, and how it names the device (hex digits, empty for not at all)."""
 
-    click_me_type: int
-    device: str
+    @property
+    def click_me_type(self) -> int: ...
+
+    @property
+    def device(self) -> str: ...
 
 
 class Page(Protocol):
@@ -123,10 +135,17 @@ class Page(Protocol):
     :ivar kind: how backups of what it is kept in are called
     """
 
-    needs: Program
-    names: tuple[str, ...]
-    kit_name: str
-    kind: str
+    @property
+    def needs(self) -> Program: ...
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def kit_name(self) -> str: ...
+
+    @property
+    def kind(self) -> str: ...
 
     def read(self) -> PageLink: ...
 
@@ -162,13 +181,15 @@ class Console(Protocol):
 class ModuleVersion(Protocol):
     """What a Wi-Fi module says about its firmware."""
 
-    firmware: str
+    @property
+    def firmware(self) -> str: ...
 
 
 class ModuleBridge(Protocol):
     """The way to the whole flash of a Wi-Fi module, through a program of its own on the board."""
 
-    needs_target_reset: bool
+    @property
+    def needs_target_reset(self) -> bool: ...
 
     def version(self) -> ModuleVersion: ...
 
@@ -203,18 +224,41 @@ class Board(Protocol):
     :ivar application_data: where applications look for what their cloud needs beside certificates and names
     """
 
-    programmer: Programmer
-    key: DeviceKey
-    factory: FactoryIdentity | None
-    slots: LockableSlots | None
-    credentials: Sequence[CredentialMemory]
-    memories: Sequence[Memory]
-    root_store: RootMemory | None
-    application_data: Memory | None
-    page: Page | None
-    debugger: Debugger
-    console: Console | None
-    wifi_module: WifiModule | None
+    @property
+    def programmer(self) -> Programmer: ...
+
+    @property
+    def key(self) -> DeviceKey: ...
+
+    @property
+    def factory(self) -> FactoryIdentity | None: ...
+
+    @property
+    def slots(self) -> LockableSlots | None: ...
+
+    @property
+    def credentials(self) -> Sequence[CredentialMemory]: ...
+
+    @property
+    def memories(self) -> Sequence[Memory]: ...
+
+    @property
+    def root_store(self) -> RootMemory | None: ...
+
+    @property
+    def application_data(self) -> Memory | None: ...
+
+    @property
+    def page(self) -> Page | None: ...
+
+    @property
+    def debugger(self) -> Debugger: ...
+
+    @property
+    def console(self) -> Console | None: ...
+
+    @property
+    def wifi_module(self) -> WifiModule | None: ...
 
     @property
     def kit(self) -> FoundKit:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
+from iotprovision.boards.board import Board
 from iotprovision.boards.catalogue import KitDescription
 from iotprovision.boards.found import ConnectedKits, FoundKit, Obstacle, UnreachableKit
-from iotprovision.boards.nedbg.boot_mode import FINISH_HINT, several_in_boot_mode
+from iotprovision.boards.memory import Memory
+from iotprovision.boards.nedbg.board import MEMORIES, NedbgBoard
+from iotprovision.boards.nedbg.boot_mode import FINISH_HINT, needs_finishing, several_in_boot_mode
+from iotprovision.boards.nedbg.debugger_upgrade import finish_upgrade
 from iotprovision.boards.nedbg.detection import detect_kits, examine, serial_numbers
 from iotprovision.errors import AccessError, KitNotFoundError, ProvisioningError
+from iotprovision.firmware.debugger_archive import DebuggerArchive
+from iotprovision.progress import Progress
 
 
 def find_kit(
@@ -125,3 +132,40 @@ def _line(device: FoundKit | UnreachableKit) -> str:
     words = [device.name, f"({device.obstacle.value})" if isinstance(device, UnreachableKit) else ""]
     port = device.port or ("(no serial port)" if device.serial_number else "")
     return "  ".join([number, " ".join(filter(None, words)), port]).rstrip()
+
+
+def connected_kits(kit: KitDescription | None = None) -> ConnectedKits:
+    """Everything that is connected.
+
+    :param kit: what boards are taken for that do not name a known kit
+    """
+    return detect_kits(kit)
+
+
+def board_of(kit: FoundKit, port: str | None, scripts: Callable[[], Path], packed: bool) -> Board:
+    """The board that was found; nothing is asked of it yet.
+
+    :param port: serial port that was chosen; None for its own
+    :param scripts: gives the folder of the scripts that its MCU is programmed with, where it needs some
+    :param packed: whether as many transfers as fit go into a report
+    """
+    return NedbgBoard(kit, given_port=port, pack=scripts, packed=packed)
+
+
+def memory_kinds() -> Sequence[type[Memory]]:
+    """All memories that boards of any family have."""
+    return MEMORIES
+
+
+def upgrade_is_unfinished() -> bool:
+    """Whether a debugger waits for firmware: its board cannot even say who it is."""
+    return needs_finishing()
+
+
+def finish_debugger_upgrade(archive: DebuggerArchive, lock_file: Path, progress: Progress) -> str:
+    """Put firmware into the one debugger that waits for it.
+
+    :returns: its serial number
+    :raises ProvisioningError: as in finish_upgrade()
+    """
+    return finish_upgrade(archive, lock_file, progress)

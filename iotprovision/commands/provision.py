@@ -7,17 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from iotprovision.boards.finding import finish_debugger_upgrade, upgrade_is_unfinished
 from iotprovision.boards.found import FoundKit
-from iotprovision.boards.nedbg.boot_mode import needs_finishing
-from iotprovision.boards.nedbg.debugger_upgrade import finish_upgrade
 from iotprovision.boards.wifi_network import WifiNetwork
 from iotprovision.command_line.passphrases import Passphrases
-from iotprovision.errors import UsageError
+from iotprovision.errors import ExitCode, UsageError
+from iotprovision.firmware.choice import Firmware
 from iotprovision.firmware.debugger_archive import DebuggerArchive
 from iotprovision.firmware.index import load_index
 from iotprovision.formats.id_scope import IdScope
 from iotprovision.formats.winc_image import WincImage
+from iotprovision.frozen import Frozen
 from iotprovision.methods import named, words_for
+from iotprovision.methods.azure import ID_SCOPE
 from iotprovision.methods.plan import APPLICATION, CERTS, PROVISION, BoardPlan, Plan
 from iotprovision.methods.work import AccountWork, DeviceWork
 from iotprovision.pki.authority import Authority
@@ -32,14 +34,15 @@ from iotprovision.steps.programs import Application
 DEBUGGER_JOB = "debugger-firmware"
 
 
-def writes(job: Job) -> bool:
+def writes(job: Job, request: Frozen) -> bool:
     """Whether it may change anything."""
     return not job.dry_run
 
 
-def perform(job: Job, bench: Bench, reporter: Reporter) -> None:
+def perform(job: Job, request: Frozen, bench: Bench, reporter: Reporter) -> ExitCode:
     """Read all that was given first, then find the board, then run the steps."""
     Provisioning(job, bench, reporter).perform()
+    return ExitCode.OK
 
 
 class Provisioning:
@@ -126,13 +129,13 @@ class Provisioning:
         return Names(**{name: value for name, value in given.items() if value is not None})
 
     def _id_scope(self) -> IdScope | None:
-        text = self._job.method_options.get("id_scope")
+        text = self._job.method_options.get(ID_SCOPE.name)
         return None if text is None else IdScope(text)
 
     # --- what the run works with
 
     def _find_board(self) -> FoundKit:
-        if DEBUGGER_UPGRADE in self._actions and not self._job.dry_run and needs_finishing():
+        if DEBUGGER_UPGRADE in self._actions and not self._job.dry_run and upgrade_is_unfinished():
             self._finish_debugger_upgrade()
         return find_board(self._job, self._bench, self._reporter)
 
@@ -143,7 +146,7 @@ class Provisioning:
         self._reporter.notice(f"A kit is in boot mode: its debugger gets firmware {archive.version}")
         self._reporter.step_begins(title)
         progress = functools.partial(self._reporter.progress, title)
-        serial_number = finish_upgrade(archive, self._upgrade_lock(), progress)
+        serial_number = finish_debugger_upgrade(archive, self._upgrade_lock(), progress)
         self._debugger_is_written = True
         self._reporter.notice(f"The kit {serial_number} is back")
 

@@ -25,8 +25,8 @@ class Google(Method):
     connects_to_simulator = False
     notice = (
         "Google shut Cloud IoT Core down in August 2023: no kit can connect to it any more. What still works: the "
-        "serial number of the secure element is read and kept, the kit's drive leads to its page, and the demo runs with "
-        "its Wi-Fi and its console."
+        "serial number of the secure element is read and kept, the kit's drive leads to its page, and the demo runs "
+        "with its Wi-Fi and its console."
     )
     link_code = "google"
     page = "Google, which shut its Cloud IoT Core down"

@@ -59,7 +59,7 @@ class Method:
     """Whether the account is the vendor's, and the user needs none."""
 
     rights = ""
-    """Which rights in an account it needs, in the words of ``cloud/aws/rights.py``; empty for none that can be asked."""
+    """Which rights in an account it needs, in the words of ``cloud/aws/rights.py``; empty for none to ask for."""
     link_code: str
     """Where the page on the kit's drive leads to, in the words of ``kits.yaml``."""
     page: str
@@ -111,7 +111,7 @@ class Method:
         return ""
 
     def device_on_page(self, files: Store) -> str:
-        """How the page on the kit's drive should name the device, as far as the store knows it; empty where it does not.
+        """How the page on the kit's drive should name the device; empty where the store does not know it.
 
         :param files: of the kit, in the store
         """

@@ -110,6 +110,18 @@ class BoardSession:
             self._tell()
         return records
 
+    @property
+    def application_found(self) -> str:
+        """What the board held before the run, in words; empty where nobody had to look."""
+        return self._kept.found.found if self._kept and self._kept.found else ""
+
+    @property
+    def left_a_program(self) -> str:
+        """The name of what the run has left in a board that held no application; empty where it left nothing."""
+        step = self._programs.get(Program.PROVISIONING)
+        left = self._kept and self._kept.image is None and isinstance(step, ProvisioningFirmware) and step.applied
+        return step.name if left and isinstance(step, ProvisioningFirmware) else ""
+
     # --- the programs that steps need
 
     def _with_programs(self, steps: Sequence[Step], application: Application | None) -> list[Step]:

@@ -42,6 +42,7 @@ class Parts:
         self.names = tuple(parts)
         self.kinds = {part: kind for part, (kind, _) in parts.items()}
         self.called = {part: called for part, (_, called) in parts.items()}
+        self.only_when_named = ONLY_WHEN_NAMED
 
     def of(self, backup: Backup) -> str:
         """The part that a backup is of."""

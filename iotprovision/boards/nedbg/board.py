@@ -42,6 +42,9 @@ PORT_WAIT = 10.0
 # Long enough for a port that another run is just closing; a person waits for this one.
 PROBE_WAIT = 2.0
 
+MEMORIES: tuple[type[Memory], ...] = (ClientArea, RootStore, ModemCertificates, DataSlot, BoardRegisters)
+"""All that kits of this family keep something in."""
+
 
 class Microcontroller:
     """The memories of the MCU.
