@@ -1,8 +1,17 @@
-"""Options of the test run."""
+"""Options of the test run, and which tests are quick."""
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
 import pytest
+from support import quick
+
+WATCH = pytest.StashKey[quick.Watch]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -16,3 +25,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--write-kits-page") and getattr(config.option, "numprocesses", None):
         raise pytest.UsageError("--write-kits-page writes one page: run it without -n")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and quick.is_quick(item):
+            item.add_marker("quick")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    if item.get_closest_marker("quick") is None:
+        return (yield)
+    with quick.Watch(Path(tempfile.gettempdir()) / f"quick-test-{os.getpid()}") as item.stash[WATCH]:
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
+    return (yield from _watched(item))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    return (yield from _watched(item))
+
+
+def _watched(item: pytest.Item) -> Generator[None, Any, Any]:
+    return (yield from item.stash[WATCH].phase()) if WATCH in item.stash else (yield)
