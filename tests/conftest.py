@@ -1,8 +1,9 @@
-"""Options of the test run, and which tests are quick."""
+"""Options and conditions of the test run."""
 
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -10,6 +11,12 @@ from typing import Any
 
 import pytest
 from support import quick
+
+# Where a run is started with Ctrl-C ignored, as a shell does for what it puts into the background, Python and every
+# process that it starts would go on ignoring it, and what the tests interrupt would never end.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 WATCH = pytest.StashKey[quick.Watch]()
 

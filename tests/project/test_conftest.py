@@ -1,4 +1,4 @@
-"""What tests/conftest.py adds to a test run: which tests are quick."""
+"""What tests/conftest.py adds to a test run: which tests are quick, and Ctrl-C where it was ignored."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 TESTS = Path(__file__).parents[1]
 
@@ -91,8 +93,31 @@ def test_that_is_quick():
     assert quick.REPORT in os.environ
 """
 
+SIGINT_IGNORED = """
+import signal, subprocess, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+sys.exit(subprocess.call(sys.argv[1:], restore_signals=False))
+"""
 
-def run_pytest(folder: Path, *arguments: str) -> str:
+INTERRUPTS = """
+import signal, subprocess, sys
+import pytest
+
+SLEEPER = "import time; print('there', flush=True); time.sleep(20)"
+
+def test_here():
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+def test_in_a_program():
+    with subprocess.Popen([sys.executable, "-c", SLEEPER], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as sleeper:
+        sleeper.stdout.readline()
+        sleeper.send_signal(signal.SIGINT)
+        assert b"KeyboardInterrupt" in sleeper.communicate(timeout=20)[1]
+"""
+
+
+def run_pytest(folder: Path, *arguments: str, before: tuple[str, ...] = ()) -> str:
     """What pytest says of a folder of made-up tests, under the conftest.py of these."""
     (folder / "made_up.py").write_text(f"from support import quick\nquick.FOLDERS.append({str(folder)!r})\n")
     command = [
@@ -111,7 +136,7 @@ def run_pytest(folder: Path, *arguments: str) -> str:
     path = [str(TESTS), str(TESTS.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     variables = {**os.environ, "PYTHONPATH": os.pathsep.join(path), "PYTEST_ADDOPTS": ""}
     done = subprocess.run(
-        [*command, "-o", "addopts=", *arguments, folder],
+        [*before, *command, "-o", "addopts=", *arguments, folder],
         env=variables,
         cwd=folder,
         capture_output=True,
@@ -138,3 +163,10 @@ def test_a_quick_test_that_starts_such_a_process_or_computes_for_long_fails(tmp_
     assert bad == re.findall(r"def (test_\w+)", STARTS)[:-1], said
     assert said.count("A quick test started a simulated kit, a local cloud or an emulator") >= len(bad) - 1
     assert "Give it the mark slow" in said
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows sends Ctrl-C to a whole console")
+def test_ctrl_c_works_where_a_run_is_started_with_it_ignored(tmp_path: Path) -> None:
+    (tmp_path / "test_interrupts.py").write_text(INTERRUPTS)
+    said = run_pytest(tmp_path, "-q", before=(sys.executable, "-c", SIGINT_IGNORED))
+    assert "2 passed" in said, said
