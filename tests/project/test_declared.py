@@ -1,0 +1,137 @@
+"""What is declared is used: fields of the catalogue, simulated kits, options."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import io
+import re
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.source import ROOT, Fault, Source, check, made_up, package_source
+
+from iotprovision.cli import main
+from iotprovision.environment import Environment
+from iotprovision.simulator.kit.kinds import EMULATED, KINDS
+
+OPTIONS = ("options", "job", "typed", "arguments")
+"""What the options of a command line are called once they are read."""
+
+JOB = "runs/job.py"
+
+NOT_YET = {
+    "fields": {
+        "flash_size of boards/kits.yaml is read nowhere",
+        "leds of boards/kits.yaml is read nowhere",
+        "redirect of boards/kits.yaml is read nowhere",
+        "secure_element of boards/kits.yaml is read nowhere",
+    },
+    "options": set[str](),
+    "job": set[str](),
+    "kits": set[str](),
+}
+"""What is against a rule and shall be put right. An entry that is no longer needed fails too."""
+
+
+def _attributes(source: Source, but: tuple[str, ...] = ()) -> Iterator[ast.Attribute]:
+    """Those that the tool reads of anything; the simulator has a catalogue and options of its own."""
+    for module in source:
+        if not module.path.startswith(("simulator/", *but)):
+            for node in ast.walk(module.tree):
+                if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+                    yield node
+
+
+def unread_fields(source: Source, fields: Collection[str]) -> Iterator[Fault]:
+    read = {node.attr for node in _attributes(source)}
+    yield from (Fault(f"{field} of boards/kits.yaml is read nowhere") for field in fields if field not in read)
+
+
+def unread_options(source: Source, names: Collection[str]) -> Iterator[Fault]:
+    owners = [(ast.unparse(node.value).split(".")[-1].lstrip("_"), node.attr) for node in _attributes(source)]
+    read = {attribute for owner, attribute in owners if owner in OPTIONS}
+    yield from (Fault(f"the option {name} is read nowhere") for name in names if name not in read)
+
+
+def unread_parts_of_the_job(source: Source) -> Iterator[Fault]:
+    """What the command line puts into the job somebody else takes out of it."""
+    read = {node.attr for node in _attributes(source, but=("command_line/",))}
+    for module in source:
+        if module.path == JOB:
+            classes = [node for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)]
+            fields = [node for found in classes for node in found.body if isinstance(node, ast.AnnAssign)]
+            names = [ast.unparse(field.target) for field in fields]
+            yield from (Fault(f"the part {name} of the job is read nowhere") for name in names if name not in read)
+
+
+def unnamed_kits(help_text: str, names: Collection[str]) -> Iterator[Fault]:
+    """A name may be broken at the end of a line."""
+    words = set(re.findall(r"[\w@#-]+", re.sub(r"-\s+", "-", help_text)))
+    yield from (Fault(f"--help does not name {name}") for name in names if name not in words)
+
+
+def fields_of_kits() -> set[str]:
+    content = yaml.safe_load((ROOT / "boards" / "kits.yaml").read_text(encoding="utf-8"))
+    return {field for kit in content["kits"] for field in kit}
+
+
+def declared_options(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """All that any command declares, watched where argparse is told."""
+    names = set()
+    declare = argparse._ActionsContainer.add_argument
+
+    def watched(container: Any, *arguments: Any, **options: Any) -> argparse.Action:
+        action = declare(container, *arguments, **options)
+        if not isinstance(action, (argparse._HelpAction, argparse._VersionAction)):
+            names.add(action.dest)
+        return action
+
+    monkeypatch.setattr(argparse._ActionsContainer, "add_argument", watched)
+    commands = [file.stem for file in (ROOT / "commands").glob("[!_]*.py")]
+    for words in ([], *([command] for command in commands)):
+        assert main([*words, "--help"], Environment(io.StringIO(), io.StringIO(), {})) == 0
+    return names
+
+
+def test_every_field_of_the_catalogue_is_read() -> None:
+    check("what kits.yaml says is used", unread_fields(package_source(), fields_of_kits()), NOT_YET["fields"])
+
+
+def test_every_option_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = declared_options(monkeypatch)
+    assert {"simulate", "json", "yes"} < names
+    rule = f"what an option sets is read of something called {', '.join(OPTIONS)}"
+    check(rule, unread_options(package_source(), names), NOT_YET["options"])
+
+
+def test_every_part_of_the_job_is_read() -> None:
+    rule = f"each part of {JOB} is read outside command_line/"
+    check(rule, unread_parts_of_the_job(package_source()), NOT_YET["job"])
+
+
+def test_every_simulated_kit_is_named_by_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"], Environment(io.StringIO(), io.StringIO(), {})) == 0
+    names = {*KINDS, *(f"{name}{EMULATED}" for name, kind in KINDS.items() if kind.family.emulator)}
+    check("--help names every simulated kit", unnamed_kits(capsys.readouterr().out, names), NOT_YET["kits"])
+
+
+def test_the_guards_see_what_they_are_for(tmp_path: Path) -> None:
+    texts = {
+        "runs/job.py": "class Job:\n    mcu: str\n    kit: str\n    force: str\n    color: int = 1\n",
+        "runs/run.py": "def run(self, board):\n    board.leds = self._options.force\n    return board.port, job.mcu\n",
+        "command_line/parsing.py": "kit = job.kit",
+        "simulator/kit.py": "def start(kit):\n    return kit.modem, kit.leds\n",
+    }
+    source = made_up(tmp_path, texts)
+    assert [fault.text.split()[0] for fault in unread_fields(source, ["leds", "modem", "mcu"])] == ["leds", "modem"]
+    unread = [fault.text for fault in unread_options(source, ["force", "port", "mcu"])]
+    assert unread == ["the option port is read nowhere"]
+    unread = [fault.text for fault in unread_parts_of_the_job(source)]
+    assert unread == ["the part kit of the job is read nowhere", "the part color of the job is read nowhere"]
+    help_text = "one of a-kit, a-kit@emulated, an-\n    other"
+    missing = [fault.text for fault in unnamed_kits(help_text, ["a-kit", "an-other", "an-other@emulated", "a"])]
+    assert missing == ["--help does not name an-other@emulated", "--help does not name a"]
