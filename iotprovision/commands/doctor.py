@@ -61,6 +61,6 @@ def perform(job: Job, request: Request, bench: Bench, reporter: Reporter) -> Exi
         reporter.notice(rules.install())
     elif request.agreed:
         raise UsageError("--yes was given, and nothing is asked", hint="iotprovision doctor --install-udev-rule --yes")
-    named_profile = profile_of(job) != PROFILE.default
+    named_profile = profile_of(job.method_options) != PROFILE.default
     rules = None if bench.is_simulated else rules
     return Doctor(bench, reporter, job.method, named_profile, rules).show(job.port)

@@ -71,7 +71,7 @@ def perform(job: Job, request: Request, bench: Bench, reporter: Reporter) -> Exi
     from iotprovision.steps.stored import Emptied
 
     method = _method(job)
-    method.check_removal(job)
+    method.check_removal(job.method_options)
     if not job.dry_run:
         bench.require_agreement("The kit would be taken out of its account.", request.agreed)
     bench.open()

@@ -7,10 +7,9 @@ from iotprovision.option import Option
 
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from iotprovision.methods.work import AccountWork, DeviceWork
-    from iotprovision.runs.job import Job
     from iotprovision.steps.step import Step
     from iotprovision.store.folder import Store
 
@@ -25,9 +24,12 @@ PROFILE = Option(
 )
 
 
-def profile_of(job: Job) -> str:
-    """The AWS profile that is meant."""
-    return job.method_options.get(PROFILE.name) or "default"
+def profile_of(options: Mapping[str, str | None]) -> str:
+    """The AWS profile that is meant.
+
+    :param options: those of the cloud that were given, by their names
+    """
+    return options.get(PROFILE.name) or "default"
 
 
 class Aws(Method):
@@ -59,7 +61,7 @@ class OwnAwsAccount(Aws):
         key = p256_key(certificate) if certificate else None
         return thing_name(key) if key else ""
 
-    def check_removal(self, job: Job) -> None:
+    def check_removal(self, options: Mapping[str, str | None]) -> None:
         """Nothing is against it."""
 
     def removal(

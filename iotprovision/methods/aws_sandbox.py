@@ -6,8 +6,9 @@ from iotprovision.methods.aws import Aws
 
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from iotprovision.methods.work import AccountWork, DeviceWork
-    from iotprovision.runs.job import Job
     from iotprovision.steps.identity import Identity
     from iotprovision.steps.links import Link
     from iotprovision.steps.step import Step
@@ -67,7 +68,7 @@ class AwsSandbox(Aws):
         key = p256_key(factory.device) if factory else None
         return thing_name(key) if key else ""
 
-    def check_removal(self, job: Job) -> None:
+    def check_removal(self, options: Mapping[str, str | None]) -> None:
         """Only the vendor could."""
         from iotprovision.errors import UsageError
 

@@ -7,11 +7,10 @@ from iotprovision.option import Need, Option
 
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from iotprovision.cloud.azure.enrolment import Enrolments
     from iotprovision.methods.work import AccountWork, DeviceWork
-    from iotprovision.runs.job import Job
     from iotprovision.steps.azure import DeviceEnrolled
     from iotprovision.steps.identity import Identity
     from iotprovision.steps.links import Link
@@ -68,9 +67,9 @@ CENTRAL = Option(
 )
 
 
-def service_of(job: Job) -> Option | None:
+def service_of(options: Mapping[str, str | None]) -> Option | None:
     """Which of the two kinds of service was named; None where none was."""
-    return next((kind for kind in (PROVISIONING_SERVICE, CENTRAL) if job.method_options.get(kind.name)), None)
+    return next((kind for kind in (PROVISIONING_SERVICE, CENTRAL) if options.get(kind.name)), None)
 
 
 class Azure(Method):
@@ -156,11 +155,11 @@ class Azure(Method):
             f"{device.files.path(DEVICE_CERTIFICATE)} yourself, or a group with {parent / SIGNER_CERTIFICATE}.{scope}"
         )
 
-    def check_removal(self, job: Job) -> None:
+    def check_removal(self, options: Mapping[str, str | None]) -> None:
         """Azure is many services: one must be named."""
         from iotprovision.errors import UsageError
 
-        if service_of(job) is None:
+        if service_of(options) is None:
             raise UsageError(
                 "Which Azure service the kit shall be taken out of was not said",
                 hint="name it with --azure-dps NAME or --azure-central NAME",

@@ -6,8 +6,9 @@ from iotprovision.methods.method import Method, Writes
 
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from iotprovision.methods.work import AccountWork, DeviceWork
-    from iotprovision.runs.job import Job
     from iotprovision.steps.identity import Identity
     from iotprovision.steps.links import Link
     from iotprovision.steps.step import Step
@@ -70,7 +71,7 @@ class Google(Method):
 
         return (kept_chip_serial_number(files) or "").lower()
 
-    def check_removal(self, job: Job) -> None:
+    def check_removal(self, options: Mapping[str, str | None]) -> None:
         """Nobody could."""
         from iotprovision.errors import UsageError
 

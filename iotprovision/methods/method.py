@@ -6,11 +6,10 @@ from enum import Enum
 
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from iotprovision.methods.work import AccountWork, DeviceWork
     from iotprovision.option import Option
-    from iotprovision.runs.job import Job
     from iotprovision.steps.identity import Identity
     from iotprovision.steps.links import Link
     from iotprovision.steps.step import Step
@@ -117,9 +116,10 @@ class Method:
         """
         return ""
 
-    def check_removal(self, job: Job) -> None:
+    def check_removal(self, options: Mapping[str, str | None]) -> None:
         """Before anything is looked at: a kit can be taken out of its account.
 
+        :param options: those of the cloud that were given, by their names
         :raises UsageError: it cannot, and why
         """
         from iotprovision.errors import UsageError

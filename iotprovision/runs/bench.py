@@ -219,7 +219,7 @@ class RealBench(Bench):
         from iotprovision.cloud.aws.account import Account
         from iotprovision.methods.aws import profile_of
 
-        return Account(profile_of(self._job))
+        return Account(profile_of(self._job.method_options))
 
     def factory_roots(self) -> Mapping[Kind, FactoryRoot]:
         """The vendor's."""
@@ -251,7 +251,7 @@ class SimulatedBench(Bench):
         simulation = Simulation(
             self.environment.store_folder / SIMULATOR_FOLDER,
             job.simulate,
-            profile_of(job),
+            profile_of(job.method_options),
             method is not None and method.uses_vendors_account,
             needs_account,
             access_point,
