@@ -73,7 +73,7 @@ class Run:
         self._debugger_is_written = False
         self._place = Workplace(options, environment, reporter, resources)
         self._store = self._place.store
-        self._passphrases = Passphrases(options, environment, self._store)
+        self._passphrases = Passphrases(options, environment)
 
     def perform(self) -> None:
         """Read all that was given first, then find the kit, then run the steps."""
@@ -164,7 +164,7 @@ class Run:
         if self._options.encrypt_keys and not self._options.fca and "certs" in self._actions:
             self._passphrases.check_encryption(authority)
         return AccountWork(
-            self._store, authority, self._place.account, "certs" in self._actions, self._forced(), self._place.azure()
+            authority, self._place.account, "certs" in self._actions, self._forced(), self._place.azure()
         )
 
     def _check_actions(self, kit: FoundKit) -> None:

@@ -21,7 +21,7 @@ def certs(account: AccountWork) -> list[Step]:
     return [
         PolicyOfDevices(account.account, account.overwrites),
         StackDeployed(account.account, account.overwrites),
-        AuthorityInStore(account.authority, account.store, "fca" in account.force),
+        AuthorityInStore(account.authority, "fca" in account.force),
         SignerRegistered(account.account, account.authority),
     ]
 

@@ -15,7 +15,7 @@ __all__ = ["FACTS", "account_proofs", "certs", "credentials", "identity", "link"
 def certs(account: AccountWork) -> list[Step]:
     return [
         PolicyOfDevices(account.account, account.overwrites),
-        AuthorityInStore(account.authority, account.store, "fca" in account.force),
+        AuthorityInStore(account.authority, "fca" in account.force),
     ]
 
 

@@ -22,7 +22,7 @@ FACTS = Facts(locks_slots=False, connects_to_simulator=False)
 
 
 def certs(account: AccountWork) -> list[Step]:
-    return [AuthorityInStore(account.authority, account.store, "fca" in account.force)]
+    return [AuthorityInStore(account.authority, "fca" in account.force)]
 
 
 def identity(account: AccountWork, work: KitWork) -> Identity:
@@ -54,7 +54,7 @@ def link(work: KitWork, identity: Identity) -> Link:
 
 
 def account_proofs(account: AccountWork, identity: Identity | None, connects: bool) -> list[Step]:
-    proofs: list[Step] = [Proof(AuthorityInStore(account.authority, account.store))]
+    proofs: list[Step] = [Proof(AuthorityInStore(account.authority))]
     if account.azure and identity:
         proofs.append(Proof(_enrolled(account, account.azure, identity)))
     return proofs
