@@ -54,7 +54,7 @@ class Provisioning:
         self._reporter = reporter
         self._method = named(job.cloud, job.method)
         self._actions = frozenset(job.actions)
-        self._passphrases = Passphrases(job, bench.environment, bench.store)
+        self._passphrases = Passphrases(job, bench.environment)
         self._debugger_is_written = False
 
     def perform(self) -> None:
@@ -168,9 +168,7 @@ class Provisioning:
         makes_authority = CERTS in self._actions
         if self._job.encrypt_keys and not self._job.new_authority and makes_authority:
             self._passphrases.check_encryption(authority)
-        return AccountWork(
-            self._bench.store, authority, self._bench.account, makes_authority, self._job.forced, self._bench.azure()
-        )
+        return AccountWork(authority, self._bench.account, makes_authority, self._job.forced, self._bench.azure())
 
     def _check_network(self, kit: FoundKit, network: WifiNetwork) -> None:
         demo_of = "" if self._job.application or APPLICATION not in self._actions else self._method.cloud

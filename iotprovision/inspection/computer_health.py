@@ -43,7 +43,9 @@ def check_store(store: Store, history: History) -> Iterator[Diagnosis]:
     yield fine("store-access", f"{folder} can be written")
     yield _shared(folder)
     try:
-        state = Authority(store, Names()).state()
+        authority = Authority(store, Names())
+        state = authority.look()
+        authority.prove_keys()
     except ProvisioningError as error:
         yield from_error("authority", error, "put the files back from a backup")
     else:

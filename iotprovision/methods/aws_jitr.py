@@ -27,7 +27,7 @@ class AwsJitr(OwnAwsAccount):
         return [
             PolicyOfDevices(account.account, account.overwrites),
             StackDeployed(account.account, account.overwrites),
-            AuthorityInStore(account.authority, account.store, "fca" in account.force),
+            AuthorityInStore(account.authority, "fca" in account.force),
             SignerRegistered(account.account, account.authority),
         ]
 

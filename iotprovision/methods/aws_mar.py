@@ -26,7 +26,7 @@ class AwsMar(AwsJitr):
 
         return [
             PolicyOfDevices(account.account, account.overwrites),
-            AuthorityInStore(account.authority, account.store, "fca" in account.force),
+            AuthorityInStore(account.authority, "fca" in account.force),
         ]
 
     def registration(self, account: AccountWork, identity: Identity) -> list[Step]:

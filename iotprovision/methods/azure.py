@@ -89,7 +89,7 @@ class Azure(Method):
     def certs(self, account: AccountWork) -> list[Step]:
         from iotprovision.steps.authority import AuthorityInStore
 
-        return [AuthorityInStore(account.authority, account.store, "fca" in account.force)]
+        return [AuthorityInStore(account.authority, "fca" in account.force)]
 
     def identity(self, account: AccountWork, device: DeviceWork) -> Identity:
         from iotprovision.steps.azure import AzureDeviceFiles
@@ -134,7 +134,7 @@ class Azure(Method):
         from iotprovision.steps.authority import AuthorityInStore
         from iotprovision.steps.step import Proof
 
-        proofs: list[Step] = [Proof(AuthorityInStore(account.authority, account.store))]
+        proofs: list[Step] = [Proof(AuthorityInStore(account.authority))]
         if account.azure and identity:
             proofs.append(Proof(_enrolled(account, account.azure, identity)))
         return proofs

@@ -21,7 +21,6 @@ from iotprovision.store.folder import Store
 class AccountWork:
     """An account and the authority whose signer it learns.
 
-    :param store: where the authority lies
     :param open_account: called when a method needs the account; some need none
     :param makes_authority: whether this run makes the authority where there is none, and prepares the account
     :param force: the options given that force something, without their dashes
@@ -30,14 +29,12 @@ class AccountWork:
 
     def __init__(
         self,
-        store: Store,
         authority: Authority,
         open_account: Callable[[], Account],
         makes_authority: bool,
         force: frozenset[str] = frozenset(),
         azure: Enrolments | None = None,
     ) -> None:
-        self.store = store
         self.authority = authority
         self.makes_authority = makes_authority
         self.force = force

@@ -50,7 +50,7 @@ class DeviceCertificate(Step):
         self._is_missing = True
 
     def prepare(self) -> None:
-        """A signer that is missing, or whose key cannot be opened, is found before the kit is touched."""
+        """A signer that is missing, or that will have to sign and cannot, is found before the kit is touched."""
         state = self._authority.state()
         if state is AuthorityState.UNFINISHED and not self._authority_is_coming:
             raise StoreError(
@@ -58,8 +58,16 @@ class DeviceCertificate(Step):
                 f"Missing: {', '.join(self._authority.missing())}.",
                 "run the action 'certs': it makes what can be made, and says what must come from a backup",
             )
-        if state is AuthorityState.COMPLETE or not self._authority_is_coming:
+        is_missing = state is not AuthorityState.COMPLETE and not self._authority_is_coming
+        if is_missing or (state is AuthorityState.COMPLETE and self._will_issue()):
             _ = self._authority.signer_key
+
+    def _will_issue(self) -> bool:
+        """Whether a certificate will be issued, as far as can be known before the chip was asked for its key."""
+        certificate = self._identity.device
+        if certificate is None or self._is_forced:
+            return True
+        return self._authority.device_certificate_is_current(certificate, None) is not None
 
     def check(self, progress: Progress) -> Finding:
         if self._authority.state() is not AuthorityState.COMPLETE:

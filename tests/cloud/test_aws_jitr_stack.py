@@ -315,6 +315,24 @@ def test_two_runs_at_the_same_time(cloud: LocalCloud, account: Account) -> None:
     assert all(stack.state().in_place for stack in stacks)
 
 
+def test_a_stack_that_another_run_makes_meanwhile_is_left(cloud: LocalCloud, account: Account) -> None:
+    class Overtaken(Account):
+        """Just when it has seen that there are no parts, another run makes them."""
+
+        def pages(self, service: str, operation: str, key: str, **parameters: Any) -> Iterator[Any]:
+            yield from list(super().pages(service, operation, key, **parameters))
+            if operation == "ListTopicRules" and not settled:
+                settled.append(True)
+                JitrStack(account).apply()
+
+    settled: list[bool] = []
+    overtaken = Overtaken(endpoint_url=cloud.endpoint_url, config_file=cloud.config_file)
+    JitrStack(overtaken).apply()
+    assert settled
+    assert "cloudformation:DeleteStack" not in [call.action for call in overtaken.writes]
+    assert JitrStack(account).state().in_place
+
+
 def test_a_failure_is_explained_with_its_first_cause(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jitr_stack, "template", lambda: BROKEN)
     with pytest.raises(CloudError) as raised:

@@ -23,6 +23,7 @@ from iotprovision.formats.factory_certificates import rebuild
 from iotprovision.pki import certificates
 from iotprovision.pki.device_request import device_request
 from iotprovision.pki.names import Names
+from iotprovision.pki.signers.key_files import KeyInMemory
 from iotprovision.simulator.kit.factory import factory_root, new_identity
 
 NOW = datetime(2026, 7, 14, 15, 9, 26, 535897, tzinfo=UTC)
@@ -35,9 +36,9 @@ NAMES = Names("Pfannkuchen & Söhne GmbH", "Wurzel", "Unterzeichner")
 class Chain:
     """Everything that an authority and a device of it need."""
 
-    root_key: ec.EllipticCurvePrivateKey
+    root_key: KeyInMemory
     root: x509.Certificate
-    signer_key: ec.EllipticCurvePrivateKey
+    signer_key: KeyInMemory
     signer: x509.Certificate
     device_key: ec.EllipticCurvePrivateKey
     device: x509.Certificate
@@ -48,7 +49,7 @@ class Chain:
 
 
 def chain(now: datetime = NOW, names: Names = NAMES) -> Chain:
-    root_key, signer_key, device_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
+    root_key, signer_key, device_key = KeyInMemory.new(), KeyInMemory.new(), ec.generate_private_key(ec.SECP256R1())
     root = certificates.root_certificate(root_key, names, now)
     subject = certificates.distinguished_name(names.organization, names.signer_common_name)
     signer = certificates.signer_certificate(certificates.signer_request(signer_key, subject), root, root_key, now)
@@ -273,11 +274,11 @@ def test_a_chain_that_is_not_in_date(good, now, reason):
 
 def test_a_device_may_not_sign(good):
     below = certificates.device_certificate(
-        good.root_key.public_key(),
+        good.root_key.public_key,
         common_name="sn",
         organization="x",
         signer=good.device,
-        signer_key=good.device_key,
+        signer_key=KeyInMemory(good.device_key),
         now=NOW,
     )
     assert "not one of an authority" in (certificates.issue_fault(below, good.device) or "")
@@ -285,7 +286,7 @@ def test_a_device_may_not_sign(good):
 
 def test_a_request_that_was_changed_is_refused():
     key = ec.generate_private_key(ec.SECP256R1())
-    request = certificates.signer_request(key, certificates.distinguished_name("org", "name"))
+    request = certificates.signer_request(KeyInMemory(key), certificates.distinguished_name("org", "name"))
     changed = request.public_bytes(Encoding.DER).replace(b"name", b"evil")
     with pytest.raises(ProofError, match="not signed with"):
         certificates.proved_key(x509.load_der_x509_csr(changed))

@@ -20,6 +20,7 @@ from iotprovision.pki.device_files import DeviceFiles, FactoryCertificateFiles
 from iotprovision.pki.names import Names
 from iotprovision.pki.reading import UNREADABLE, all_from_pem, from_der, from_pem
 from iotprovision.pki.root_folder import read_roots
+from iotprovision.pki.signers.key_files import KeyInMemory
 from iotprovision.store.folder import Store
 
 NAMES = Names("Example", "Root", "Signer")
@@ -33,7 +34,7 @@ P256_CURVE, NO_CURVE = bytes.fromhex("06082a8648ce3d030107"), bytes.fromhex("060
 
 
 def good() -> x509.Certificate:
-    return certificates.root_certificate(ec.generate_private_key(ec.SECP256R1()), NAMES, NOW)
+    return certificates.root_certificate(KeyInMemory.new(), NAMES, NOW)
 
 
 def changed(before: bytes, after: bytes) -> bytes:

@@ -67,3 +67,11 @@ def test_an_upgrade_of_a_debugger(tmp_path: Path) -> None:
     with pytest.raises(AccessError) as raised:
         finish_upgrade(archive, tmp_path / "upgrade.lock", lambda done, total: None)
     refused(raised, "IOTPROVISION_CACHE")
+
+
+@pytest.mark.usefixtures("without_locks")
+def test_the_store_can_still_be_read(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    (tmp_path / ".lock").touch()
+    (tmp_path / "one").write_bytes(b"1")
+    assert store.read_together(lambda: store.read("one")) == b"1"

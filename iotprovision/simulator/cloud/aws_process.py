@@ -19,7 +19,6 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -169,10 +168,11 @@ def _new_authority() -> tuple[str, str]:
 
     from iotprovision.pki.certificates import root_certificate
     from iotprovision.pki.names import Names
+    from iotprovision.pki.signers.key_files import KeyInMemory
 
     key = ec.generate_private_key(ec.SECP256R1())
     names = Names(organization="Local cloud", root_common_name="Local cloud Root CA")
-    certificate = root_certificate(key, names, datetime.now(UTC))
+    certificate = root_certificate(KeyInMemory(key), names, datetime.now(UTC))
     private = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
     return certificate.public_bytes(Encoding.PEM).decode("ascii"), private.decode("ascii")
 

@@ -30,7 +30,8 @@ from iotprovision.formats.ecc608_zones import (
     slot_size,
 )
 from iotprovision.formats.factory_certificates import VENDOR_ROOTS, FactoryRoot, compress, device_body, signer_body
-from iotprovision.pki.signers.key_files import KeyFiles
+from iotprovision.pki.signer import signing_key
+from iotprovision.pki.signers.key_files import KeyFile, KeyInMemory, Passphrase
 from iotprovision.simulator.chips.ecc608 import Ecc608
 from iotprovision.store.folder import Store
 
@@ -114,8 +115,8 @@ def _root_of(key: ec.EllipticCurvePrivateKey, kind: Kind) -> FactoryRoot:
 
 def _root_key(state_folder: Path) -> ec.EllipticCurvePrivateKey:
     store = Store(state_folder / ROOT_FOLDER)
-    keys = KeyFiles(store, lambda: None)
+    key = KeyFile(store, ROOT_KEY, Passphrase())
     with store.lock(ROOT_LOCK_TIMEOUT):
-        if not store.path(ROOT_KEY).exists():
-            store.write_secret(ROOT_KEY, keys.encoded(ec.generate_private_key(ec.SECP256R1())))
-        return keys.load(ROOT_KEY)
+        if not key.exists:
+            store.write_secret(ROOT_KEY, KeyInMemory.new().encoded(None))
+    return signing_key(key)
