@@ -21,8 +21,8 @@ class AwsJitr(OwnAwsAccount):
     rights = "jitr"
 
     def certs(self, account: AccountWork) -> list[Step]:
-        from iotprovision.steps.authority import AuthorityInStore, SignerRegistered, StackDeployed
-        from iotprovision.steps.aws import PolicyOfDevices
+        from iotprovision.steps.authority import AuthorityInStore
+        from iotprovision.steps.aws import PolicyOfDevices, SignerRegistered, StackDeployed
 
         return [
             PolicyOfDevices(account.account, account.overwrites),
@@ -56,9 +56,7 @@ class AwsJitr(OwnAwsAccount):
         return Link(self.link_code, lambda: identity.thing_name)
 
     def account_proofs(self, account: AccountWork, identity: Identity | None, connects: bool) -> list[Step]:
-        from iotprovision.steps.authority import SignerRegistered, StackDeployed
-        from iotprovision.steps.aws import PolicyOfDevices
-        from iotprovision.steps.proof import DeviceInAccount
+        from iotprovision.steps.aws import DeviceInAccount, PolicyOfDevices, SignerRegistered, StackDeployed
         from iotprovision.steps.step import Proof
 
         return [

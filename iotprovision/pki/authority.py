@@ -11,7 +11,6 @@ Every other incomplete set has lost something, and is left for a person to decid
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from enum import Enum
@@ -45,7 +44,6 @@ VERIFICATION_CERTIFICATE = "signer-ca-verification.crt"
 LOCK_WAIT = 30.0
 """Seconds to wait for another run that makes or reads the same authority."""
 
-DEVICE_NAME = re.compile(r"sn[0-9A-F]{18}")
 START_OVER = "or move all files of the CAs away (and keep them) to have new ones made"
 NEW_SIGNER = (
     f"move {SIGNER_KEY}, {SIGNER_REQUEST} and {SIGNER_CERTIFICATE} away to have a new signer made under the same root"
@@ -286,21 +284,22 @@ class Authority:
         """
         return self._opened(self._signer_key)
 
-    def issue_device_certificate(self, request: x509.CertificateSigningRequest) -> x509.Certificate:
-        """A new certificate for the chip that signed the request, proved up to the root.
+    def issue_device_certificate(self, request: x509.CertificateSigningRequest, name: str) -> x509.Certificate:
+        """A new certificate for the device that signed the request, proved up to the root.
 
         The organisation is that of the signer: that is what :class:`Names` said when the signer was made.
 
+        :param name: what the device is called; the request must say so too
         :raises ProofError: the request is not proper, or the chain would not hold
         :raises StoreError: the signer's key cannot be used
         """
         public_key = certificates.proved_key(request)
         common_name = _text(request.subject, NameOID.COMMON_NAME)
-        if not DEVICE_NAME.fullmatch(common_name):
+        if common_name != name:
             raise ProofError(
-                f"The certificate request is for {common_name!r}, which is not the name of a device",
-                "A device is called sn and the serial number of its secure element.",
-                "delete the file of the request and try again",
+                f"The certificate request is for {common_name!r}, and the device is called {name!r}",
+                "It was made by another device.",
+                "reset the kit and try again",
             )
         now = self._clock()
         certificate = certificates.device_certificate(

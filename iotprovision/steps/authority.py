@@ -1,47 +1,16 @@
-"""The action ``certs``: an account that registers devices of a signer, and the signer."""
+"""The own authority in the store."""
 
 from __future__ import annotations
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from iotprovision.cloud.aws.account import Account
-from iotprovision.cloud.aws.jitr_stack import JitrStack
-from iotprovision.cloud.aws.signer_registration import SignerRegistration
 from iotprovision.errors import StoreError
 from iotprovision.findings import Finding, State
 from iotprovision.pki.authority import FILES, Authority, AuthorityState
-from iotprovision.steps.foreign import not_foreign
 from iotprovision.steps.step import Progress, Step
 
 ACTION = "certs"
-
-
-class StackDeployed(Step):
-    """The stack that registers devices at their first connection."""
-
-    title = "JITR stack in the account"
-    action = ACTION
-    proof = "template and parts compared in the account"
-    would = "create or update the stack"
-    forced_by = frozenset({"faws"})
-
-    def __init__(self, account: Account, overwrites: bool) -> None:
-        self._account = account
-        self._stack = JitrStack(account)
-        self._overwrites = overwrites
-
-    def prepare(self) -> None:
-        """Rights that are missing are found before anything is made."""
-        self._account.identity()
-        not_foreign(self._stack.state(), self._overwrites)
-
-    def check(self, progress: Progress) -> Finding:
-        return not_foreign(self._stack.state(), self._overwrites)
-
-    def apply(self, progress: Progress) -> str:
-        self._stack.apply(anew=self._stack.state().in_place)
-        return "deployed"
 
 
 class AuthorityInStore(Step):
@@ -107,37 +76,6 @@ class AuthorityInStore(Step):
                 "have new ones made: --fca",
             )
         self._authority.prove_keys()
-
-
-class SignerRegistered(Step):
-    """The account knows the signer and registers its devices by itself."""
-
-    title = "Signer registered with the account"
-    action = ACTION
-    proof = "asked of the account: active, auto-registration on"
-    would = "register the signer"
-
-    def __init__(self, account: Account, authority: Authority) -> None:
-        self._account = account
-        self._authority = authority
-
-    def prepare(self) -> None:
-        """What registers the signer is signed with its key: one that cannot sign is found before anything is made."""
-        finding = self.check(lambda done, total: None)
-        if finding.state is State.MISSING and self._authority.state() is AuthorityState.COMPLETE:
-            _ = self._authority.signer_key
-
-    def check(self, progress: Progress) -> Finding:
-        if self._authority.state() is not AuthorityState.COMPLETE:
-            return Finding(State.MISSING, "there is no signer yet")
-        return self._registration().state()
-
-    def apply(self, progress: Progress) -> str:
-        self._registration().apply()
-        return "registered, active, auto-registration on"
-
-    def _registration(self) -> SignerRegistration:
-        return SignerRegistration(self._account, self._authority.signer, self._authority.verification_certificate)
 
 
 def _name(certificate: x509.Certificate) -> str:

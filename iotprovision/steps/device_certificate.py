@@ -95,7 +95,7 @@ class DeviceCertificate(Step):
             self._identity.files.keep(kept)
             return f"took over the one on the kit, for {self._identity.shown}"
         request = self._key.request(self._authority.names.organization)
-        self._identity.files.save(request, self._authority.issue_device_certificate(request))
+        self._identity.files.save(request, self._authority.issue_device_certificate(request, self._key.name))
         return f"the chip signed a request; issued for {self._identity.shown}"
 
     def _one_on_the_board(self) -> x509.Certificate | None:

@@ -21,7 +21,7 @@ from iotprovision.cloud.aws.jitr_template import FUNCTION, RULE, STACK, TAG, tem
 from iotprovision.errors import CloudDeniedError, CloudError
 from iotprovision.findings import State
 from iotprovision.simulator.cloud.aws import LocalCloud
-from iotprovision.steps.authority import StackDeployed
+from iotprovision.steps.aws import StackDeployed
 
 EVERYTHING = {"Effect": "Allow", "Action": "iot:*", "Resource": "*"}
 BROKEN_RULE = {"RuleName": "broken", "TopicRulePayload": {"Sql": "nonsense", "Actions": []}}

@@ -50,7 +50,10 @@ def folder(made, tmp_path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "store"))
 
 
-def request(key: ec.EllipticCurvePrivateKey, name: str = "sn01232B4E0931D16901") -> x509.CertificateSigningRequest:
+NAME = "sn01232B4E0931D16901"
+
+
+def request(key: ec.EllipticCurvePrivateKey, name: str = NAME) -> x509.CertificateSigningRequest:
     subject = certificates.distinguished_name("whatever", name)
     return x509.CertificateSigningRequestBuilder(subject).sign(key, hashes.SHA256())
 
@@ -75,7 +78,7 @@ def test_a_new_authority(tmp_path):
     assert authority(folder).state() is AuthorityState.COMPLETE
     read = authority(folder)
     certificates.verify_chain(
-        read.issue_device_certificate(request(device_key())),
+        read.issue_device_certificate(request(device_key()), NAME),
         x509.load_pem_x509_certificate((folder / "signer-ca.crt").read_bytes()),
         x509.load_pem_x509_certificate((folder / "root-ca.crt").read_bytes()),
         NOW,
@@ -127,7 +130,7 @@ def test_a_set_that_was_broken_off_is_finished(tmp_path, files, passphrase):
     assert authority(folder, passphrase).state() is AuthorityState.COMPLETE
     after = contents(folder)
     assert all(after[name] == before[name] for name in before if not name.endswith(".csr")), "nothing was replaced"
-    authority(folder, passphrase).issue_device_certificate(request(device_key()))
+    authority(folder, passphrase).issue_device_certificate(request(device_key()), NAME)
 
 
 # What a run that was broken off leaves, what is left when the signer is taken away to be renewed, and a lost request.
@@ -166,7 +169,7 @@ def test_a_signer_that_has_signed_is_not_made_again(folder):
     signer = authority(folder)
     kit = Store(folder).for_kit("MCHP1")
     own = request(device_key())
-    DeviceFiles(kit).save(own, signer.issue_device_certificate(own))
+    DeviceFiles(kit).save(own, signer.issue_device_certificate(own, NAME))
     (folder / "signer-ca.crt").unlink()
     with pytest.raises(StoreError, match="has signed already") as caught:
         authority(folder).create()
@@ -185,7 +188,7 @@ def test_a_signer_that_is_registered_is_not_made_again(folder):
 def test_an_expired_signer_is_replaced_as_the_error_says(folder):
     later = NOW + timedelta(days=11 * 365)
     own = request(device_key())
-    old = authority(folder).issue_device_certificate(own)
+    old = authority(folder).issue_device_certificate(own, NAME)
     DeviceFiles(Store(folder).for_kit("MCHP1")).save(own, old)
     root = (folder / "root-ca.crt").read_bytes()
     with pytest.raises(StoreError, match="not in date") as caught:
@@ -278,7 +281,7 @@ def test_keys_are_encrypted_with_the_passphrase(tmp_path):
         assert data.startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
         key = load_pem_private_key(data, PASSPHRASE)
         assert key.public_key() == x509.load_pem_x509_certificate((folder / certificate).read_bytes()).public_key()
-    authority(folder, PASSPHRASE).issue_device_certificate(request(device_key()))
+    authority(folder, PASSPHRASE).issue_device_certificate(request(device_key()), NAME)
 
 
 def test_keys_without_passphrase_are_pkcs8(folder):
@@ -291,7 +294,7 @@ def test_wrong_and_missing_passphrases(tmp_path):
     before = contents(folder)
     for wrong, reason in ((b"incorrect donkey", "does not open"), (None, "no passphrase was given"), (b"", "does not")):
         with pytest.raises(StoreError, match=reason) as caught:
-            authority(folder, wrong).issue_device_certificate(request(device_key()))
+            authority(folder, wrong).issue_device_certificate(request(device_key()), NAME)
         error: BaseException | None = caught.value
         while error is not None:
             assert "donkey" not in f"{error} {error!r}"
@@ -322,7 +325,7 @@ def test_the_passphrase_is_asked_for_once_and_only_when_it_is_needed(tmp_path):
     second.state()
     own = request(device_key())
     assert len(asked) == 1
-    certificate = second.issue_device_certificate(own)
+    certificate = second.issue_device_certificate(own, NAME)
     assert second.root_key.public_key == second.root.public_key()
     second.device_certificate_is_current(certificate, coordinates(own.public_key()))
     assert asked == [False, True], "for keys that exist"
@@ -330,20 +333,20 @@ def test_the_passphrase_is_asked_for_once_and_only_when_it_is_needed(tmp_path):
 
 def test_a_device_certificate_carries_the_organisation_of_the_signer(folder):
     later = authority(folder, names=Names("Another", "Other Root", "Other Signer"))
-    assert organization(later.issue_device_certificate(request(device_key()))) == "Example AG"
+    assert organization(later.issue_device_certificate(request(device_key()), NAME)) == "Example AG"
 
 
-def test_a_request_for_something_that_is_no_device(folder):
-    for name in ("sn", "example.com", "sn01232b4e0931d16901", "sn01232B4E0931D169012"):
-        with pytest.raises(ProofError, match="not the name of a device"):
-            authority(folder).issue_device_certificate(request(device_key(), name))
+def test_a_request_for_another_name_than_the_device_has(folder):
+    for name in ("", "sn", "example.com", NAME.lower(), f"{NAME}2"):
+        with pytest.raises(ProofError, match=f"the device is called '{NAME}'"):
+            authority(folder).issue_device_certificate(request(device_key(), name), NAME)
 
 
 def test_a_kept_device_certificate_is_used_only_when_everything_fits(folder, tmp_path):
     own = request(device_key())
     point = coordinates(own.public_key())
     signer = authority(folder)
-    certificate = signer.issue_device_certificate(own)
+    certificate = signer.issue_device_certificate(own, NAME)
     assert signer.device_certificate_is_current(certificate, point) is None
     other_key = coordinates(device_key().public_key())
     assert "another key" in (signer.device_certificate_is_current(certificate, other_key) or "")
@@ -381,7 +384,7 @@ def test_the_files_of_a_kit(folder):
     files = DeviceFiles(Store(folder).for_kit("MCHP1"))
     assert files.certificate() is None
     own = request(device_key())
-    certificate = authority(folder).issue_device_certificate(own)
+    certificate = authority(folder).issue_device_certificate(own, NAME)
     files.save(own, certificate)
     assert files.certificate() == certificate
     assert sorted(contents(folder / "MCHP1")) == ["aws-thing-name.txt", "device.crt", "device.csr"]

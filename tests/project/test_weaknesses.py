@@ -318,13 +318,14 @@ def test_another_program_is_not_taken_for_the_provisioning_firmware(home: Path) 
 
 def test_certificates_are_handled_without_what_the_library_gives_up(tmp_path: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "sn0123A1B2C3D4E5F6EE")])
+    name = "sn0123A1B2C3D4E5F6EE"
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         authority = Authority(Store(tmp_path / "store"), Names())
         authority.create()
         request = x509.CertificateSigningRequestBuilder(subject).sign(key, hashes.SHA256())
-        certificate = authority.issue_device_certificate(request)
+        certificate = authority.issue_device_certificate(request, name)
         assert authority.device_certificate_is_current(certificate, coordinates(key.public_key())) is None
         authority.verification_certificate("0123456789abcdef" * 4)
 

@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,6 @@ def _say_why_a_handshake_is_refused() -> None:
 
 def _new_authority() -> tuple[str, str]:
     """Certificate and key of a root for the server's certificate, PEM."""
-    from datetime import datetime
 
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
