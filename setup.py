@@ -62,7 +62,7 @@ setup(
     entry_points={
         "console_scripts": [
             "iotprovision = iotprovision.cli:main",
-            "iotprovision-firmware = iotprovision.firmware.command:main",
+            "iotprovision-firmware = iotprovision.command_line.firmware_command:main",
         ]
     },
 )

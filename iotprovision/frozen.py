@@ -19,21 +19,27 @@ class Frozen:
     for it.
     """
 
+    _names: tuple[str, ...] = ()
+    _needed: frozenset[str] = frozenset()
+
+    def __init_subclass__(cls) -> None:
+        parts = (base.__dict__.get("__annotations__", ()) for base in reversed(cls.__mro__) if base is not Frozen)
+        cls._names = tuple(dict.fromkeys(name for part in parts for name in part))
+        cls._needed = frozenset(name for name in cls._names if not hasattr(cls, name))
+
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """Of its values, in their order."""
-        parts = (base.__dict__.get("__annotations__", ()) for base in reversed(cls.__mro__))
-        return tuple(dict.fromkeys(name for part in parts for name in part))
+        return cls._names
 
     def __init__(self, *values: Any, **named: Any) -> None:
-        names = self.names()
-        given = dict(zip(names, values, strict=False))
-        if len(values) > len(names) or given.keys() & named.keys() or named.keys() - set(names):
-            raise TypeError(f"{type(self).__name__} has the values {', '.join(names)}, each once")
-        self.__dict__.update(given, **named)
-        lacking = [name for name in names if not hasattr(self, name)]
-        if lacking:
-            raise TypeError(f"{type(self).__name__} needs {', '.join(lacking)}")
+        given = dict(zip(self._names, values, strict=False))
+        if len(values) > len(self._names) or given.keys() & named.keys() or named.keys() - set(self._names):
+            raise TypeError(f"{type(self).__name__} has the values {', '.join(self._names)}, each once")
+        given |= named
+        if self._needed - given.keys():
+            raise TypeError(f"{type(self).__name__} needs {', '.join(sorted(self._needed - given.keys()))}")
+        self.__dict__.update(given)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"{type(self).__name__} cannot be changed")

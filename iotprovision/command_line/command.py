@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from iotprovision.command_line.options import FOR_ALL, options
 from iotprovision.frozen import Frozen
 
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
@@ -42,3 +43,18 @@ FOR_ACTIONS = "provision"
 
 class NoRequest(Frozen):
     """That of a command without options of its own."""
+
+
+def options_of(command: Command) -> tuple[Option, ...]:
+    """What a command takes: what it shares with the actions, and its own."""
+    own = {option.name for option in command.OPTIONS}
+    names = {*FOR_ALL, *command.SHARED} - own
+    for_one_cloud = "cloud" in command.SHARED
+    shared = (option for option in options() if option.name in names or (for_one_cloud and option.names_account))
+    return (*shared, *command.OPTIONS)
+
+
+def headings_of(name: str, command: Command) -> dict[str, str]:
+    """Headings of the help, for those of a command's options that stand under one of their own."""
+    own = (option for option in command.OPTIONS if option.name in command.Request.names())
+    return {option.name: option.group or f"options of {name}" for option in own}

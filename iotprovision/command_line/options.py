@@ -5,6 +5,8 @@ Options of one cloud alone are declared by its methods, options of one command a
 
 from __future__ import annotations
 
+import functools
+
 from iotprovision.methods import clouds, default, methods, of_cloud
 from iotprovision.option import Need, Option, path
 
@@ -18,6 +20,7 @@ FOR_ALL = ("simulate", "json", "logging")
 """Every command has these."""
 
 
+@functools.cache
 def options() -> tuple[Option, ...]:
     """Those of the command that does actions, which has all but those of the other commands alone."""
     return (*SHARED, *method_options())
@@ -25,7 +28,7 @@ def options() -> tuple[Option, ...]:
 
 def method_options() -> tuple[Option, ...]:
     """Those of one cloud alone."""
-    return tuple(dict.fromkeys(option for method in methods() for option in method.options))
+    return tuple({option.name: option for method in methods() for option in method.options}.values())
 
 
 def _help_of_clouds() -> str:

@@ -123,11 +123,9 @@ def access_point_that_a_kit_can_join(asked: Asked) -> Iterator[Verdict]:
 
 def needed_action(asked: Asked) -> Iterator[Verdict]:
     """An option that is for one action, or for one action in one cloud, and what it is for is not asked for."""
-    if not asked.does_actions:
-        return
     for option in asked.takes:
         need = option.need
-        if need and option.name in asked.values and not (need.action in asked.actions and _is_of_cloud(option, asked)):
+        if asked.does_actions and need and option.name in asked.values and not _is_of_use(option, asked):
             hint = need.hint.format(value=asked.value(option.name))
             yield _of_no_use(asked, option.name, UsageError(need.what, need.why, hint))
 
@@ -153,11 +151,20 @@ def option_of_another_cloud(asked: Asked) -> Iterator[Verdict]:
 def alternatives(asked: Asked) -> Iterator[Verdict]:
     """Of options that exclude each other, the one that was typed is meant, whichever the settings name; and so on."""
     for option in asked.takes:
-        others = [
-            other for other in asked.takes if other.alternatives == option.alternatives and other.name != option.name
-        ]
-        if option.alternatives and any(asked.origin(other.name) > asked.origin(option.name) for other in others):
-            yield LeftOut(option.name)
+        if not option.alternatives or option.name not in asked.values or not _is_of_use(option, asked):
+            continue
+        for other in asked.takes:
+            if other.alternatives != option.alternatives or other.name == option.name:
+                continue
+            if asked.origin(other.name) > asked.origin(option.name):
+                yield LeftOut(option.name)
+            elif asked.origin(other.name) == asked.origin(option.name):  # typed ones do not come as far as this
+                both = " and ".join(sorted((option.keys[0], other.keys[0])))
+                error = UsageError(
+                    f"{both} are both among the settings, and only one goes",
+                    hint="remove one, or type the one you mean",
+                )
+                yield Refused(option.name, error)
 
 
 def passphrase_of_a_network(asked: Asked) -> Iterator[Verdict]:
@@ -233,6 +240,12 @@ def _takes(name: str, asked: Asked) -> bool:
 
 def _cloud(asked: Asked) -> str:
     return str(asked.value("cloud") or default().cloud)
+
+
+def _is_of_use(option: Option, asked: Asked) -> bool:
+    """Whether what an option is for is asked for."""
+    lacks_action = asked.does_actions and option.need is not None and option.need.action not in asked.actions
+    return _is_of_cloud(option, asked) and not lacks_action
 
 
 def _is_of_cloud(option: Option, asked: Asked) -> bool:

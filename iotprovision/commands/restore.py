@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from iotprovision.errors import ExitCode, StoreError, UsageError
 from iotprovision.frozen import Frozen
 from iotprovision.option import Option
@@ -33,9 +31,7 @@ NEVER_BACK = (
     "keys that were made anew: a certificate for an earlier key is of no use to the kit, and is refused",
     "what an account was told: the actions certs and provision tell it again",
 )
-_DATE = re.compile(
-    r"(\d{4})-?(\d\d)-?(\d\d)(?:[T ](\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.?(\d{1,6}))?)?)?(?:Z| UTC)?)?", re.ASCII
-)
+_DATE = r"(\d{4})-?(\d\d)-?(\d\d)(?:[T ](\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.?(\d{1,6}))?)?)?(?:Z| UTC)?)?"
 """A day, or a time as far as it is known, as --list, its JSON and the names of the files have it."""
 
 
@@ -167,11 +163,12 @@ def _missing(files: Store, called: str, kind: str, date: str) -> StoreError:
 
 def _digits(date: str | None) -> str:
     """The beginning of a time, digits only."""
+    import re
     from datetime import datetime
 
     if date is None:
         return ""
-    match = _DATE.fullmatch(date)
+    match = re.fullmatch(_DATE, date, re.ASCII)
     parts = [part for part in match.groups() if part] if match else []
     try:
         datetime(*map(int, parts))  # type: ignore[arg-type]

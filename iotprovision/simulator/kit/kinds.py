@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from importlib import import_module
 
 from iotprovision.errors import UsageError
@@ -179,7 +178,7 @@ KINDS = {
 }
 DEFAULT = "avr-iot-wa"
 EMULATED = "@emulated"
-_NAME = re.compile(r"(?P<kind>[a-z0-9-]+?)(?P<emulated>@emulated)?(?P<number>#(?:[2-9]|[1-9][0-9]))?")
+_NAME = r"(?P<kind>[a-z0-9-]+?)(?P<emulated>@emulated)?(?P<number>#(?:[2-9]|[1-9][0-9]))?"
 
 
 class SimulatedKitName(Frozen):
@@ -192,7 +191,9 @@ class SimulatedKitName(Frozen):
     @classmethod
     def parse(cls, text: str) -> SimulatedKitName:
         """:raises UsageError: there is no such kit; the hint lists those that there are"""
-        match = _NAME.fullmatch(text.lower())
+        import re
+
+        match = re.fullmatch(_NAME, text.lower())
         kind = KINDS.get(match["kind"]) if match else None
         if match is None or kind is None:
             choices = ", ".join(
