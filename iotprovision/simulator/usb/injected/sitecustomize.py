@@ -21,7 +21,7 @@ class _OnFirstUse:
         import importlib.util
 
         sys.meta_path.remove(self)
-        source = os.path.join(os.path.dirname(HERE), "usb_bus.py")  # noqa: PTH118, PTH120
+        source = os.path.join(os.path.dirname(HERE), "bus.py")  # noqa: PTH118, PTH120
         spec = importlib.util.spec_from_file_location("_simulated_usb_bus", source)
         assert spec is not None
         assert spec.loader is not None
