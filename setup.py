@@ -30,7 +30,7 @@ setup(
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
-    python_requires=">=3.10",
+    python_requires=">=3.11",
     packages=find_packages(include=["iotprovision", "iotprovision.*"]),
     package_data={
         "iotprovision": [
@@ -62,7 +62,7 @@ setup(
     entry_points={
         "console_scripts": [
             "iotprovision = iotprovision.cli:main",
-            "iotprovision-firmware = iotprovision.firmware.command:main",
+            "iotprovision-firmware = iotprovision.command_line.firmware_command:main",
         ]
     },
 )

@@ -100,7 +100,8 @@ def row(what: str, value: float, limit: float | None, unit: str = "") -> bool:
 
 def main() -> int:
     kit = sys.argv[1] if len(sys.argv) > 1 else "avr-iot-wa"
-    subprocess.run([sys.executable, "-m", "iotprovision.firmware.command"], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    fetch = [sys.executable, "-m", "iotprovision.command_line.firmware_command"]
+    subprocess.run(fetch, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         first = run_tool(home, kit, "-m", "jitr")

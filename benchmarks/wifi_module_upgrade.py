@@ -43,7 +43,8 @@ def run(home: Path, kit: str, *words: str) -> tuple[dict[str, int], float]:
 
 def main() -> int:
     kit = sys.argv[1] if len(sys.argv) > 1 else "avr-iot-wa"
-    subprocess.run([sys.executable, "-m", "iotprovision.firmware.command"], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    fetch = [sys.executable, "-m", "iotprovision.command_line.firmware_command"]
+    subprocess.run(fetch, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         reset = [sys.executable, "-m", "iotprovision.simulator", "reset", kit, "--wifi-module", "19.7.6"]

@@ -1,296 +1,254 @@
-"""Every option and action of the command line: first those of the vendor's tool, then ours."""
+"""Every option of the command line, once: first those of the vendor's tool, then ours.
+
+Options of one cloud alone are declared by its methods, options of one command alone by its module.
+"""
 
 from __future__ import annotations
 
-import argparse
-import os
+import functools
 
-from iotprovision import __version__
-
-TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
-if TYPE_CHECKING:
-    from pathlib import Path
+from iotprovision.methods import clouds, default, methods, of_cloud
+from iotprovision.option import Need, Option, path
 
 ACTIONS = ("all", "dbgupgrade", "certs", "wincupgrade", "provision", "links", "application", "none")
+EVERYTHING = ("dbgupgrade", "certs", "provision", "links", "application")
+"""What ``all`` means."""
 NEWER_ACTIONS = {"account": "certs", "debuggerupgrade": "dbgupgrade"}
-COMMANDS = {
-    "status": "the kits that are connected, and what each is provisioned for",
-    "doctor": "why a kit or an account cannot be used, and what to do about it; changes nothing",
-    "history": "what earlier runs did",
-    "restore": "put back what earlier runs overwrote on a kit",
-    "rootcerts": "which servers the Wi-Fi module trusts",
-    "unprovision": "take a kit out of your account",
-}
-"""What is no action: each stands alone, and has options of its own in a module of ``commands/``."""
-CLOUDS = ("google", "aws", "azure")
-METHODS = ("sandbox", "mar", "jitr", "custom")
 LEVELS = ("fatal", "error", "warning", "info", "debug")
-SIMULATED_KITS = (
-    "avr-iot-wa",
-    "avr-iot-wg",
-    "avr-iot-wa@emulated",
-    "avr-iot-wg@emulated",
-    "avr-iot-cellular-mini",
-    "avr-iot-cellular-mini@emulated",
-    "avr-iot-cellular",
-    "avr-iot-cellular@emulated",
-    "pic-iot-wa",
-    "pic-iot-wg",
-    "sam-iot-wx",
-    "sam-iot-wg",
-    "sam-iot-wx@emulated",
-    "sam-iot-wg@emulated",
-)
-
-# Emulated kits whose programs can join a simulated network; the others have none, or no program that would.
-KITS_WITH_RADIO = ("avr-iot-wa@emulated", "avr-iot-wg@emulated")
-
-FALLBACK_WIDTH = 100
-
-EPILOG = f"""\
-commands, each with options of its own (iotprovision COMMAND --help):
-{chr(10).join(f"  {name:<12} {purpose}" for name, purpose in COMMANDS.items())}
-
-examples:
-  iotprovision                             the connected kit becomes a device of the vendor's sandbox account
-  iotprovision -c aws -m jitr              ... of your own account, that of your AWS profile
-  iotprovision -c aws -m jitr --dry-run    say what that would do, and change nothing
-  iotprovision --simulate -c aws -m jitr   a simulated kit and a local cloud: no board, no account
-"""
+MORE, NEWER = "more options", "spellings of the vendor's newer tool"
+FOR_ALL = ("simulate", "json", "logging")
+"""Every command has these."""
 
 
-def _path(text: str) -> Path:
-    from pathlib import Path
-
-    return Path(text)
-
-
-def _help_format(prog: str) -> argparse.HelpFormatter:
-    # argparse would ask shutil for the width, which loads every compression that Python knows.
-    try:
-        width = os.get_terminal_size(1).columns
-    except OSError:
-        width = 0
-    return argparse.RawDescriptionHelpFormatter(prog, width=(width or FALLBACK_WIDTH) - 2)
+@functools.cache
+def options() -> tuple[Option, ...]:
+    """Those of the command that does actions, which has all but those of the other commands alone."""
+    return (*SHARED, *method_options())
 
 
-def parser_called(prog: str, description: str, epilog: str) -> argparse.ArgumentParser:
-    """A parser without options, in the way of this program."""
-    return argparse.ArgumentParser(
-        prog=prog, description=description, epilog=epilog, formatter_class=_help_format, allow_abbrev=False
-    )
+def method_options() -> tuple[Option, ...]:
+    """Those of one cloud alone."""
+    return tuple({option.name: option for method in methods() for option in method.options}.values())
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser, with every option that works and no other: first those of the vendor's tool, then ours."""
-    parser = parser_called(
-        "iotprovision", "Makes a Microchip IoT kit a trusted device of a cloud account, and proves it.", EPILOG
-    )
-    actions = parser.add_argument(
-        "actions",
-        nargs="*",
-        default=[],
-        metavar="ACTION",
-        help=f"action(s) to perform: {', '.join(ACTIONS)} (default: all)",
-    )
-    # For shell completion: argparse may not check the choices itself, because of --simulate with an action behind it.
-    setattr(actions, "completer", lambda **_: (*ACTIONS, *NEWER_ACTIONS, *COMMANDS))  # noqa: B010 - no attribute that argparse knows
-    _add_known_options(parser)
-    _add_own_options(parser.add_argument_group("more options"))
-    _add_newer_spellings(parser.add_argument_group("spellings of the vendor's newer tool"))
-    return parser
+def _help_of_clouds() -> str:
+    remarks = [f"; {method.cloud} is {method.help}" for method in methods() if method.help and _is_alone(method.cloud)]
+    return f"cloud provider to provision for (default: {default().cloud}){''.join(remarks)}"
 
 
-def _add_known_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-c",
-        "--cloud-provider",
-        choices=CLOUDS,
-        default="aws",
-        help="cloud provider to provision for (default: aws); google is for what is left: Google shut its Cloud IoT "
-        "Core down in August 2023",
-    )
-    parser.add_argument(
-        "-A",
-        "--archive",
-        type=_path,
+def _help_of_methods() -> str:
+    ways = [
+        f"{method.name} ({method.help}{''.join(f'; {other} is the same' for other in method.other_names)})"
+        for method in methods()
+        if not _is_alone(method.cloud)
+    ]
+    alone = " and ".join(cloud for cloud in clouds() if _is_alone(cloud))
+    return f"provisioning method: {', '.join(ways)} (default: {default().name}); {alone} take none"
+
+
+def _is_alone(cloud: str) -> bool:
+    return len(of_cloud(cloud)) == 1
+
+
+def _help_of_simulate() -> str:
+    from iotprovision.runs.bench import default_simulated_kit, simulated_kits
+
+    names = ", ".join(simulated_kits())
+    return f"work on a simulated kit and a local cloud: {names} (default: {default_simulated_kit()})"
+
+
+SHARED = (
+    Option("cloud", ("-c", "--cloud-provider"), _help_of_clouds, choices=clouds()),
+    Option(
+        "debugger_archive",
+        ("-A", "--archive"),
+        "firmware archive for the debugger on the kit (default: the vendor's, the newest this version knows)",
         metavar="ARCHIVE",
-        help="firmware archive for the debugger on the kit (default: the vendor's, the newest this version knows)",
-    )
-    parser.add_argument(
-        "-m",
-        "--provision-method",
-        choices=METHODS,
-        help="provisioning method: sandbox (the vendor's account, no account of your own is needed), mar "
-        "(multi-account registration: this tool registers each device in your own account), jitr (just-in-time "
-        "registration: devices register themselves there; custom is the same) (default: sandbox); google and azure "
-        "take none",
-    )
-    parser.add_argument("-a", "--aws-profile", default="default", help="AWS profile name (default: default)")
-    parser.add_argument(
-        "-P",
-        "--port",
-        help="serial port of the kit: a device, socket://HOST:PORT or rfc2217://HOST:PORT (default: found by its USB "
-        "serial number)",
-    )
-    parser.add_argument(
-        "-p",
-        "--provision-firmware",
-        type=_path,
+        convert=path,
+        need=Need(
+            "dbgupgrade",
+            "Firmware for the debugger was given, and the action dbgupgrade is not among those asked for.",
+            "Add the action dbgupgrade.",
+        ),
+    ),
+    Option(
+        "method",
+        ("-m", "--provision-method"),
+        _help_of_methods,
+        choices=tuple(dict.fromkeys(name for method in methods() for name in (method.name, *method.other_names))),
+    ),
+    Option(
+        "port",
+        ("-P", "--port"),
+        "serial port of the kit: a device, socket://HOST:PORT or rfc2217://HOST:PORT (default: found by its USB serial "
+        "number)",
+        metavar="PORT",
+    ),
+    Option(
+        "provisioning_firmware",
+        ("-p", "--provision-firmware"),
+        "provisioning firmware hex file (default: the vendor's)",
         metavar="FILE",
-        help="provisioning firmware hex file (default: the vendor's)",
-    )
-    parser.add_argument(
-        "-f",
-        "--force",
-        action="store_true",
-        help="provision even where it is already done: new device certificate, everything on the kit written again, "
-        "what somebody else changed in the account overwritten; the CA is kept",
-    )
-    parser.add_argument(
-        "-app",
-        "--application-firmware",
-        type=_path,
+        convert=path,
+    ),
+    Option(
+        "force",
+        ("-f", "--force"),
+        "provision even where it is already done: new device certificate, everything on the kit written again, what "
+        "somebody else changed in the account overwritten; the CA is kept",
+        is_flag=True,
+    ),
+    Option(
+        "application",
+        ("-app", "--application-firmware"),
+        "application hex file (default: the vendor's demo for the cloud)",
         metavar="FILE",
-        help="application hex file (default: the vendor's demo for the cloud)",
-    )
-    parser.add_argument(
-        "-ssid",
-        "--ssid",
-        "--wifi-ssid",
-        dest="wifi_ssid",
+        convert=path,
+    ),
+    Option(
+        "wifi_ssid",
+        ("-ssid", "--ssid", "--wifi-ssid"),
+        "name of the Wi-Fi network to connect to",
         metavar="SSID",
-        help="name of the Wi-Fi network to connect to",
-    )
-    parser.add_argument(
-        "-psk",
-        "--psk",
-        "--wifi-psk",
-        dest="wifi_psk",
+        need=Need(
+            "application",
+            "Wi-Fi is set through the demo application, and the action application is not among those asked for.",
+            "Add the action application.",
+        ),
+    ),
+    Option(
+        "wifi_passphrase",
+        ("-psk", "--psk", "--wifi-psk"),
+        "passphrase of the Wi-Fi network; others on this machine can see it, --psk-file is safer",
         metavar="PASSPHRASE",
-        help="passphrase of the Wi-Fi network; others on this machine can see it, --psk-file is safer",
-    )
-    parser.add_argument(
-        "-auth",
-        "--auth",
-        "--wifi-auth",
-        dest="wifi_auth",
+    ),
+    Option(
+        "wifi_authentication",
+        ("-auth", "--auth", "--wifi-auth"),
+        "Wi-Fi authentication (default: wpa-psk)",
         choices=("open", "wpa-psk", "wep", "ieee802.1x"),
-        default="wpa-psk",
-        help="Wi-Fi authentication (default: wpa-psk)",
-    )
-    parser.add_argument(
-        "-w",
-        "--wincupgrade",
-        action="store_true",
-        help="upgrade the firmware of the Wi-Fi module to the vendor's latest, about two minutes; calibration, "
+    ),
+    Option(
+        "wincupgrade",
+        ("-w", "--wincupgrade"),
+        "upgrade the firmware of the Wi-Fi module to the vendor's latest, about two minutes; calibration, "
         "certificates, thing name and saved Wi-Fi stay; the same as the action wincupgrade",
-    )
-    parser.add_argument(
-        "-s",
-        "--serial-number",
+        is_flag=True,
+    ),
+    Option(
+        "serial_number",
+        ("-s", "--serial-number"),
+        "USB serial number of the kit, or the end of it that tells it apart",
         metavar="SUFFIX",
-        help="USB serial number of the kit, or the end of it that tells it apart",
-    )
-    parser.add_argument(
-        "--verify", action="store_true", help="when all is done, prove the whole once more from the kit and the account"
-    )
-    parser.add_argument(
-        "-l",
-        "--logging",
+    ),
+    Option(
+        "verify",
+        ("--verify",),
+        "when all is done, prove the whole once more from the kit and the account",
+        is_flag=True,
+    ),
+    Option(
+        "logging",
+        ("-l", "-v", "--logging"),
+        "least severity of log messages shown (default: warning); the log file always has all",
         choices=LEVELS,
-        default="warning",
-        help="least severity of log messages shown (default: warning); the log file always has all",
-    )
-    parser.add_argument("-V", "--version", action="version", version=f"iotprovision {__version__}")
-
-
-def _add_own_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--simulate",
-        nargs="?",
-        const=SIMULATED_KITS[0],
-        metavar="KIT",
-        help=f"work on a simulated kit and a local cloud: {', '.join(SIMULATED_KITS)} (default: {SIMULATED_KITS[0]})",
-    )
-    group.add_argument(
-        "--simulate-ap",
-        dest="simulated_access_point",
+    ),
+    Option("simulate", ("--simulate",), _help_of_simulate, metavar="KIT", bare="", group=MORE),
+    Option(
+        "simulated_access_point",
+        ("--simulate-ap",),
+        "the Wi-Fi network that an emulated kit can join; SSID: is an open one (default: 'lab:correct horse')",
         metavar="SSID:PASSPHRASE",
-        help="the Wi-Fi network that an emulated kit can join; SSID: is an open one (default: 'lab:correct horse')",
-    )
-    group.add_argument(
-        "--kit",
+        group=MORE,
+    ),
+    Option(
+        "kit",
+        ("--kit",),
+        "which kit it is, where its board registers are blank or name no known one: as in 'AVR-IoT WA' or avr-iot-wa; "
+        "its MCU must be the one of that kit",
         metavar="NAME",
-        help="which kit it is, where its board registers are blank or name no known one: as in 'AVR-IoT WA' or "
-        "avr-iot-wa; its MCU must be the one of that kit",
-    )
-    group.add_argument(
-        "--dry-run", action="store_true", help="say what a run would do; write nothing, not even firmware"
-    )
-    group.add_argument(
-        "--no-lock",
-        action="store_true",
-        help="leave slots 10 to 12 of the secure element unlocked (locking cannot be undone)",
-    )
-    group.add_argument(
-        "--no-packed-reports",
-        action="store_true",
-        help="program a SAM-IoT kit with one transfer in a report, as the vendor's library does: takes twice as long",
-    )
-    group.add_argument(
-        "--json", action="store_true", help="one JSON document on standard output, and nothing else there"
-    )
-    group.add_argument(
-        "--wifi-module-firmware",
-        type=_path,
+        group=MORE,
+    ),
+    Option(
+        "dry_run", ("--dry-run",), "say what a run would do; write nothing, not even firmware", is_flag=True, group=MORE
+    ),
+    Option(
+        "no_lock",
+        ("--no-lock",),
+        "leave slots 10 to 12 of the secure element unlocked (locking cannot be undone)",
+        is_flag=True,
+        group=MORE,
+    ),
+    Option(
+        "no_packed_reports",
+        ("--no-packed-reports",),
+        "program a SAM-IoT kit with one transfer in a report, as the vendor's library does: takes twice as long",
+        is_flag=True,
+        group=MORE,
+    ),
+    Option(
+        "json", ("--json",), "one JSON document on standard output, and nothing else there", is_flag=True, group=MORE
+    ),
+    Option(
+        "wifi_module_firmware",
+        ("--wifi-module-firmware",),
+        "1 MiB image for -w (default: the vendor's)",
         metavar="FILE",
-        help="1 MiB image for -w (default: the vendor's)",
-    )
-    group.add_argument(
-        "--psk-file", type=_path, metavar="FILE", help="file whose first line is the passphrase of the Wi-Fi network"
-    )
-    group.add_argument(
-        "--id-scope",
-        metavar="0neXXXXXXXX",
-        help="ID scope of your Azure Device Provisioning Service, written to the kit for the vendor's Azure demos",
-    )
-    azure = group.add_mutually_exclusive_group()
-    azure.add_argument(
-        "--azure-dps",
-        metavar="NAME",
-        help="with -c azure, enrol the kit in your Azure Device Provisioning Service of this name, as who is logged in "
-        "(az login)",
-    )
-    azure.add_argument(
-        "--azure-central",
-        metavar="NAME",
-        help="with -c azure, enrol the kit in your Azure IoT Central application NAME.azureiotcentral.com",
-    )
-    group.add_argument(
-        "--encrypt-keys", action="store_true", help="encrypt new CA keys; asks for a passphrase if none is given"
-    )
-    group.add_argument(
-        "--ca-passphrase-file",
-        type=_path,
+        convert=path,
+        group=MORE,
+        need=Need(
+            "wincupgrade",
+            "Firmware for the Wi-Fi module was given, and its upgrade was not asked for.",
+            "Add -w.",
+        ),
+    ),
+    Option(
+        "wifi_passphrase_file",
+        ("--psk-file",),
+        "file whose first line is the passphrase of the Wi-Fi network",
         metavar="FILE",
-        help="file whose first line is the passphrase of the CA keys",
-    )
-
-
-def _add_newer_spellings(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--org", metavar="NAME", help="organisation in the certificates")
-    group.add_argument("--rcn", metavar="NAME", help="common name of a new root CA")
-    group.add_argument("--scn", metavar="NAME", help="common name of a new signer CA")
-    group.add_argument("--fdev", action="store_true", help="issue a new device certificate")
-    group.add_argument(
-        "--fca", action="store_true", help="make a new root CA and signer CA; the old ones are kept aside"
-    )
-    group.add_argument("--faws", action="store_true", help="deploy the parts in the AWS account anew")
-    group.add_argument(
-        "--fwinc", action="store_true", help="the same as -w, and compare the whole firmware of the Wi-Fi module"
-    )
-    group.add_argument(
-        "--sprov", action="store_true", help="the MCU holds the provisioning firmware already: do not program it"
-    )
-    group.add_argument("-v", dest="logging", choices=LEVELS, default=argparse.SUPPRESS, help="the same as -l")
+        convert=path,
+        group=MORE,
+    ),
+    Option(
+        "encrypt_keys",
+        ("--encrypt-keys",),
+        "encrypt new CA keys; asks for a passphrase if none is given",
+        is_flag=True,
+        group=MORE,
+    ),
+    Option(
+        "ca_passphrase_file",
+        ("--ca-passphrase-file",),
+        "file whose first line is the passphrase of the CA keys",
+        metavar="FILE",
+        convert=path,
+        group=MORE,
+    ),
+    Option("organization", ("--org",), "organisation in the certificates", metavar="NAME", group=NEWER),
+    Option("root_common_name", ("--rcn",), "common name of a new root CA", metavar="NAME", group=NEWER),
+    Option("signer_common_name", ("--scn",), "common name of a new signer CA", metavar="NAME", group=NEWER),
+    Option("new_device_certificate", ("--fdev",), "issue a new device certificate", is_flag=True, group=NEWER),
+    Option(
+        "new_authority",
+        ("--fca",),
+        "make a new root CA and signer CA; the old ones are kept aside",
+        is_flag=True,
+        group=NEWER,
+    ),
+    Option("redeploy", ("--faws",), "deploy the parts in the AWS account anew", is_flag=True, group=NEWER),
+    Option(
+        "compare_wifi_module",
+        ("--fwinc",),
+        "the same as -w, and compare the whole firmware of the Wi-Fi module",
+        is_flag=True,
+        group=NEWER,
+    ),
+    Option(
+        "provisioning_firmware_is_there",
+        ("--sprov",),
+        "the MCU holds the provisioning firmware already: do not program it",
+        is_flag=True,
+        group=NEWER,
+    ),
+)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from iotprovision.boards.wifi_network import OPEN
 from iotprovision.environment import PASSPHRASE_VARIABLE, PSK_VARIABLE, Environment
 from iotprovision.errors import UsageError
 from iotprovision.pki.authority import ROOT_KEY, SIGNER_KEY, Authority, AuthorityState
+from iotprovision.runs.job import Job
 from iotprovision.store.folder import Store
 
 CA_SOURCES = f"--ca-passphrase-file FILE, or the variable {PASSPHRASE_VARIABLE}"
@@ -20,27 +20,27 @@ class Passphrases:
     :param store: where the CA keys are, or will be
     """
 
-    def __init__(self, options: argparse.Namespace, environment: Environment, store: Store) -> None:
-        self._options = options
+    def __init__(self, job: Job, environment: Environment, store: Store) -> None:
+        self._job = job
         self._environment = environment
         self._store = store
 
     @property
     def can_be_seen(self) -> bool:
         """Whether the passphrase of the Wi-Fi network was an argument, which every user of the machine can read."""
-        return bool(self._options.wifi_psk_can_be_seen)
+        return self._job.wifi_passphrase_can_be_seen
 
     def of_wifi(self) -> str | None:
         """:raises UsageError: the file is of no use, or there is nobody to ask"""
-        options = self._options
-        if options.psk_file is not None:
-            return _first_line(options.psk_file).decode("utf-8", "replace")
-        if options.wifi_psk:
-            return str(options.wifi_psk)
-        if options.wifi_auth == OPEN:
+        job = self._job
+        if job.wifi_passphrase_file is not None:
+            return _first_line(job.wifi_passphrase_file).decode("utf-8", "replace")
+        if job.wifi_passphrase:
+            return job.wifi_passphrase
+        if job.wifi_authentication == OPEN:
             return None
         return self._environment.ask_secret(
-            f"Passphrase of the Wi-Fi network {options.wifi_ssid}: ", f"--psk-file FILE, or the variable {PSK_VARIABLE}"
+            f"Passphrase of the Wi-Fi network {job.wifi_ssid}: ", f"--psk-file FILE, or the variable {PSK_VARIABLE}"
         )
 
     def ca_at_hand(self) -> bytes | None:
@@ -48,8 +48,8 @@ class Passphrases:
 
         :raises UsageError: the file is of no use
         """
-        if self._options.ca_passphrase_file is not None:
-            return _first_line(self._options.ca_passphrase_file)
+        if self._job.ca_passphrase_file is not None:
+            return _first_line(self._job.ca_passphrase_file)
         return self._environment.variables.get(PASSPHRASE_VARIABLE, "").encode("utf-8", "surrogateescape") or None
 
     def of_ca(self) -> bytes | None:
@@ -62,7 +62,7 @@ class Passphrases:
             return given
         if any(b"ENCRYPTED" in (self._store.read(name) or b"") for name in (ROOT_KEY, SIGNER_KEY)):
             return self._environment.ask_secret("Passphrase of the CA keys: ", CA_SOURCES).encode("utf-8")
-        if not self._options.encrypt_keys:
+        if not self._job.encrypt_keys:
             return None
         first, second = (
             self._environment.ask_secret(f"{prompt} passphrase of the CA keys: ", CA_SOURCES)

@@ -1,11 +1,10 @@
-"""Defaults for options: from ``config.yaml`` in the store, and over that from the environment."""
+"""Values for all runs: from ``config.yaml`` in the store, and from the environment."""
 
 from __future__ import annotations
 
-import argparse
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +12,25 @@ import yaml
 
 from iotprovision.environment import HOME_VARIABLE, PASSPHRASE_VARIABLE, SETTING_PREFIX
 from iotprovision.errors import UsageError
+from iotprovision.option import Option
 
 # Read elsewhere; the last one puts a program on the simulated bus.
 OTHER_VARIABLES = frozenset({HOME_VARIABLE, PASSPHRASE_VARIABLE, "IOTPROVISION_CACHE", "IOTPROVISION_SIMULATOR_BUS"})
-NOT_SETTABLE = frozenset({"help", "version"})
 
 YAML_FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 FLAG_WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
-def apply_file(parser: argparse.ArgumentParser, path: Path) -> None:
-    """Make the values of a settings file the parser's defaults; a file that is not there has none.
+def from_file(options: Iterable[Option], path: Path) -> dict[str, Any]:
+    """The values of a settings file, by the names of the options; a file that is not there has none.
 
     Keys are long option names without the dashes (``aws-profile``), values what the option takes; flags take true or
     false. Values are taken as they are written: what looks like a number or a date to YAML may be a passphrase.
 
     :raises UsageError: the file is no YAML mapping, a key is no option, or a value is not what the option takes
     """
-    known = _options(parser)
-    defaults = {}
+    known = _by_key(options)
+    values = {}
     for key, value in _read(path).items():
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.4)
@@ -39,40 +38,33 @@ def apply_file(parser: argparse.ArgumentParser, path: Path) -> None:
                 f"{path}: {key!r} is no option",
                 hint=f"did you mean {near[0]!r}?" if near else f"options are {', '.join(sorted(known))}",
             )
-        flag = YAML_FLAGS.get(str(value).lower()) if known[key].nargs == 0 else None
-        defaults[known[key].dest] = _value(f"{path}: {key}", known[key], value if flag is None else flag)
-    parser.set_defaults(**defaults)
+        option = known[key]
+        flag = YAML_FLAGS.get(str(value).lower()) if option.is_flag else None
+        values[option.name] = _value(f"{path}: {key}", option, value if flag is None else flag)
+    return values
 
 
-def apply_environment(parser: argparse.ArgumentParser, variables: Mapping[str, str]) -> None:
-    """Make variables like ``IOTPROVISION_AWS_PROFILE`` the parser's defaults; flags take 1 or 0.
+def from_environment(options: Iterable[Option], variables: Mapping[str, str]) -> dict[str, Any]:
+    """The values of variables like ``IOTPROVISION_AWS_PROFILE``, by the names of the options; flags take 1 or 0.
 
     :raises UsageError: a variable of that prefix is no option, or its value not what the option takes
     """
-    defaults: dict[str, Any] = {}
-    known = {SETTING_PREFIX + key.upper().replace("-", "_"): action for key, action in _options(parser).items()}
+    values: dict[str, Any] = {}
+    known = {SETTING_PREFIX + key.upper().replace("-", "_"): option for key, option in _by_key(options).items()}
     for name, text in variables.items():
         if not name.startswith(SETTING_PREFIX) or name in OTHER_VARIABLES or not text:
             continue
         if name not in known:
             near = difflib.get_close_matches(name, [*known, *OTHER_VARIABLES], n=1, cutoff=0.4)
             raise UsageError(f"The variable {name} is no setting", hint=f"did you mean {near[0]}?" if near else "")
-        action = known[name]
-        value: Any = FLAG_WORDS.get(text.lower(), text) if action.nargs == 0 else text
-        defaults[action.dest] = _value(name, action, value)
-    if "wifi_psk" in defaults:
-        # A passphrase in the environment comes before a file of passphrases that the settings file names.
-        defaults.setdefault("psk_file", None)
-    parser.set_defaults(**defaults)
+        option = known[name]
+        value: Any = FLAG_WORDS.get(text.lower(), text) if option.is_flag else text
+        values[option.name] = _value(name, option, value)
+    return values
 
 
-def _options(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
-    return {
-        option.lstrip("-"): action
-        for action in parser._actions
-        for option in action.option_strings
-        if option.startswith("--") and option.lstrip("-") not in NOT_SETTABLE
-    }
+def _by_key(options: Iterable[Option]) -> dict[str, Option]:
+    return {key: option for option in options for key in option.keys}
 
 
 def _read(path: Path) -> dict[Any, Any]:
@@ -101,14 +93,13 @@ def _place(error: Exception) -> str:
     return f"Line {mark.line + 1} cannot be read." if mark else "It has characters that cannot stand in such a file."
 
 
-def _value(name: str, action: argparse.Action, value: Any) -> Any:
-    flag = action.nargs == 0
-    if flag and not isinstance(value, bool):
-        raise UsageError(f"{name} takes true or false, not {value!r}")
-    if flag:
+def _value(name: str, option: Option, value: Any) -> Any:
+    if option.is_flag:
+        if not isinstance(value, bool):
+            raise UsageError(f"{name} takes true or false, not {value!r}")
         return value
     if not isinstance(value, str) or not value:
         raise UsageError(f"{name} takes a text, not {'nothing' if value == '' else 'a list or a mapping'}")
-    if action.choices is not None and value not in action.choices:
-        raise UsageError(f"{name} cannot be {value!r}", hint=f"one of {', '.join(map(str, action.choices))}")
-    return action.type(value) if callable(action.type) else value
+    if option.choices and value not in option.choices:
+        raise UsageError(f"{name} cannot be {value!r}", hint=f"one of {', '.join(option.choices)}")
+    return option.convert(value)

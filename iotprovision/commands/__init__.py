@@ -1,87 +1,66 @@
-"""What the command line can be asked for beside actions: one module a command, with options of its own.
+"""The registry of commands: this folder. A module in it is one command; ``command_line/command.py`` says what it has.
 
-A module has the names of :class:`Command`. It imports nothing heavy: its options are declared for ``--help`` too.
+The modules import nothing heavy at their top: what they are for is said by ``--help`` too. The one that does actions is
+the exception: ``--help`` knows its words without it.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from importlib import import_module
 
-from iotprovision.command_line.options import COMMANDS, parser_called
+from iotprovision.command_line.command import FOR_ACTIONS
 
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
-    import argparse
-    from typing import Protocol
+    from collections.abc import Iterator
 
+    from iotprovision.command_line.command import Command
     from iotprovision.environment import Environment
     from iotprovision.errors import ExitCode
-    from iotprovision.runs.bench import Workplace
-    from iotprovision.runs.report import Reporter
-
-    class Command(Protocol):
-        """What the module of a command has."""
-
-        EXAMPLES: str
-        """Lines of the help, each a command line and what it does."""
-        SHARED: tuple[str, ...]
-        """Options that it has in common with the actions, by the names of their values."""
-
-        def add_options(self, parser: argparse.ArgumentParser) -> None:
-            """Declare the options of its own."""
-
-        def writes(self, options: argparse.Namespace) -> bool:
-            """Whether it may change anything; without that it leaves no trace, not even in the log."""
-
-        def perform(self, options: argparse.Namespace, place: Workplace, reporter: Reporter) -> ExitCode:
-            """Do what was asked for."""
+    from iotprovision.frozen import Frozen
+    from iotprovision.runs.job import Job
 
 
-# Every command has these.
-FOR_ALL = ("simulate", "json", "logging")
+class Commands(Mapping[str, "Command"]):
+    """All commands but the one that does actions, by their names. A module is loaded when it is asked for."""
+
+    def __init__(self) -> None:
+        files = (name.partition(".") for name in sorted(os.listdir(__path__[0])))  # noqa: PTH208 - pathlib costs too much
+        self._names = tuple(
+            dict.fromkeys(
+                stem for stem, _, suffix in files if suffix.startswith("py") and stem not in ("__init__", FOR_ACTIONS)
+            )
+        )
+
+    def __getitem__(self, name: str) -> Command:
+        if name not in self._names:
+            raise KeyError(name)
+        return _module(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def _module(name: str) -> Command:
     return import_module(f"{__name__}.{name}")
 
 
-def command_parser(name: str, actions: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """The parser of a command.
+def perform(job: Job, request: Frozen, environment: Environment) -> ExitCode:
+    """Do what was asked for; nothing raised here reaches the caller."""
+    from iotprovision.runs.bench import bench_for
+    from iotprovision.runs.recorded_run import recorded
 
-    :param actions: that of the actions; options in common are taken from there, with the defaults they have there
-    """
-    import argparse
-
-    command = _module(name)
-    purpose = COMMANDS[name]
-    examples = f"examples:\n{command.EXAMPLES}"
-    parser = parser_called(f"iotprovision {name}", f"{purpose[0].upper()}{purpose[1:]}.", examples)
-    # Words that go with no command: they are refused where more can be said than argparse can.
-    parser.add_argument("others", nargs="*", help=argparse.SUPPRESS)
-    for action in actions._actions:
-        if action.dest in (*FOR_ALL, *command.SHARED, "version"):
-            parser._add_action(action)
-    # Options that exclude each other there do so here too.
-    parser._mutually_exclusive_groups += [
-        group
-        for group in actions._mutually_exclusive_groups
-        if all(action in parser._actions for action in group._group_actions)
-    ]
-    command.add_options(parser)
-    return parser
-
-
-def perform(options: argparse.Namespace, environment: Environment) -> ExitCode:
-    """Do what a command is for; nothing raised here reaches the caller."""
-    from iotprovision.commands.perform import framed
-    from iotprovision.runs.bench import Workplace
-
-    command = _module(options.command)
-    return framed(
-        options,
+    command = _module(job.command)
+    return recorded(
+        job,
         environment,
-        command.writes(options),
+        command.writes(job, request),
         lambda reporter, resources: command.perform(
-            options, Workplace(options, environment, reporter, resources), reporter
+            job, request, bench_for(job, environment, reporter, resources), reporter
         ),
     )

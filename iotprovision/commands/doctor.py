@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from iotprovision.frozen import Frozen
+from iotprovision.option import Option
+
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
-    import argparse
-
     from iotprovision.errors import ExitCode
-    from iotprovision.runs.bench import Workplace
+    from iotprovision.runs.bench import Bench
+    from iotprovision.runs.job import Job
     from iotprovision.runs.report import Reporter
 
-SHARED = ("provision_method", "aws_profile", "port", "serial_number", "kit")
+PURPOSE = "why a kit or an account cannot be used, and what to do about it; changes nothing"
+SHARED = ("method", "aws_profile", "port", "serial_number", "kit")
 EXAMPLES = """\
   iotprovision doctor                      kits, ports, store, firmware, clock, and the AWS account if there is one
   iotprovision doctor -m jitr -a work      with what just-in-time registration needs in the account of a profile
@@ -19,37 +22,45 @@ EXAMPLES = """\
 """
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of its own."""
-    group = parser.add_argument_group("options of doctor")
-    group.add_argument(
-        "--install-udev-rule",
-        action="store_true",
-        help="put the udev rule in place that lets users open kits (Linux); asks first, and uses sudo where it must",
-    )
-    group.add_argument("--yes", action="store_true", help="do not ask before the udev rule is put in place")
+OPTIONS = (
+    Option(
+        "install_udev_rule",
+        ("--install-udev-rule",),
+        "put the udev rule in place that lets users open kits (Linux); asks first, and uses sudo where it must",
+        is_flag=True,
+    ),
+    Option("agreed", ("--yes",), "do not ask before the udev rule is put in place", is_flag=True),
+)
 
 
-def writes(options: argparse.Namespace) -> bool:
+class Request(Frozen):
+    """What is asked of this command alone."""
+
+    install_udev_rule: bool = False
+    agreed: bool = False
+
+
+def writes(job: Job, request: Request) -> bool:
     """Nothing of the store's, the kit's or the account's."""
     return False
 
 
-def perform(options: argparse.Namespace, place: Workplace, reporter: Reporter) -> ExitCode:
+def perform(job: Job, request: Request, bench: Bench, reporter: Reporter) -> ExitCode:
     """Look at everything; with its option, put the udev rule in place first."""
     from iotprovision.errors import UsageError
     from iotprovision.inspection.doctor import Doctor
     from iotprovision.inspection.udev_rule import UdevRules
+    from iotprovision.methods.aws import PROFILE, profile_of
 
     rules = UdevRules.of_this_computer()
-    if options.install_udev_rule:
+    if request.install_udev_rule:
         if rules is None:
             raise UsageError("Only Linux has udev rules", "This system lets users open kits without one.")
-        if not place.confirmed(rules.commands(), options.yes):
+        if not bench.confirmed(rules.commands(), request.agreed):
             raise UsageError("The udev rule was not put in place", "It was not agreed to.")
         reporter.notice(rules.install())
-    elif options.yes:
+    elif request.agreed:
         raise UsageError("--yes was given, and nothing is asked", hint="iotprovision doctor --install-udev-rule --yes")
-    named_profile = options.aws_profile != "default"
-    rules = None if place.is_simulated else rules
-    return Doctor(place, reporter, options.provision_method, named_profile, rules).show(options.port)
+    named_profile = profile_of(job) != PROFILE.default
+    rules = None if bench.is_simulated else rules
+    return Doctor(bench, reporter, job.method, named_profile, rules).show(job.port)

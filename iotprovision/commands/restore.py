@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import re
-
 from iotprovision.errors import ExitCode, StoreError, UsageError
+from iotprovision.frozen import Frozen
+from iotprovision.option import Option
 
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from iotprovision.runs.bench import Workplace
+    from iotprovision.runs.bench import Bench
+    from iotprovision.runs.job import Job
     from iotprovision.runs.report import Reporter
     from iotprovision.store.backups import Backup
     from iotprovision.store.folder import Store
 
+PURPOSE = "put back what earlier runs overwrote on a kit"
 SHARED = ("serial_number", "port", "kit", "dry_run", "no_packed_reports")
 EXAMPLES = """\
   iotprovision restore --list              which backups there are
@@ -48,62 +49,68 @@ NEVER_BACK = (
     "keys that were made anew: a certificate for an earlier key is of no use to the kit, and is refused",
     "what an account was told: the actions certs and provision tell it again",
 )
-_DATE = re.compile(
-    r"(\d{4})-?(\d\d)-?(\d\d)(?:[T ](\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.?(\d{1,6}))?)?)?(?:Z| UTC)?)?", re.ASCII
-)
+_DATE = r"(\d{4})-?(\d\d)-?(\d\d)(?:[T ](\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.?(\d{1,6}))?)?)?(?:Z| UTC)?)?"
 """A day, or a time as far as it is known, as --list, its JSON and the names of the files have it."""
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of its own."""
-    group = parser.add_argument_group("options of restore")
-    group.add_argument("--list", action="store_true", help="show the backups, and change nothing")
-    group.add_argument(
-        "--only",
-        action="append",
-        choices=tuple(PARTS),
+OPTIONS = (
+    Option("list", ("--list",), "show the backups, and change nothing", is_flag=True),
+    Option(
+        "only",
+        ("--only",),
+        f"put only this back; may be given several times: {', '.join(PARTS)} (default: all that has a backup, but not "
+        f"{' and '.join(ONLY_WHEN_NAMED)})",
         metavar="PART",
-        help=f"put only this back; may be given several times: {', '.join(PARTS)} (default: all that has a backup, but "
-        f"not {' and '.join(ONLY_WHEN_NAMED)})",
-    )
-    group.add_argument(
-        "--date",
-        metavar="DATE",
-        help="the backups that were saved then, such as 2026-11-22 or 2026-11-22T14:33 (UTC); the newest of several "
+        choices=tuple(PARTS),
+        is_repeated=True,
+    ),
+    Option(
+        "date",
+        ("--date",),
+        "the backups that were saved then, such as 2026-11-22 or 2026-11-22T14:33 (UTC); the newest of several "
         "(default: the newest that no restore saved)",
-    )
+        metavar="DATE",
+    ),
+    Option(
+        "force",
+        ("-f", "--force"),
+        "take backups that the list does not know, and write also where all is as in the backup",
+        is_flag=True,
+    ),
+)
 
-    group.add_argument(
-        "-f",
-        "--force",
-        action="store_true",
-        help="take backups that the list does not know, and write also where all is as in the backup",
-    )
+
+class Request(Frozen):
+    """What is asked of this command alone."""
+
+    list: bool = False
+    only: tuple[str, ...] = ()
+    date: str | None = None
 
 
-def writes(options: argparse.Namespace) -> bool:
+def writes(job: Job, request: Request) -> bool:
     """Whether it may change anything."""
-    return not (options.dry_run or options.list)
+    return not (job.dry_run or request.list)
 
 
-def perform(options: argparse.Namespace, place: Workplace, reporter: Reporter) -> ExitCode:
+def perform(job: Job, request: Request, bench: Bench, reporter: Reporter) -> ExitCode:
     """Choose the backups first; then the kit, its chips first and its application last."""
-    date = _digits(options.date)
-    if options.list:
-        return _list(options, date, place, reporter)
+    date = _digits(request.date)
+    if request.list:
+        return _list(request.only, date, job.serial_number, bench, reporter)
     from iotprovision.formats.winc_flash import CLIENT_AREA, ROOT_STORE
     from iotprovision.runs.board_session import KitRun
 
-    place.open(needs_account=False)
-    with KitRun(options, place, reporter, "restore", owned=(CLIENT_AREA, ROOT_STORE)) as work:
+    bench.open(needs_account=False)
+    with KitRun(job, bench, reporter, "restore", owned=(CLIENT_AREA, ROOT_STORE)) as work:
         _tell_damaged_lists(work.files, reporter)
-        chosen = _chosen(work.files, options.only, date, reporter)
+        chosen = _chosen(work.files, request.only, date, reporter)
         for part, backup in chosen.items():
             reporter.notice(f"Backup of {CALLED[part]}: {backup.name}, saved {backup.shown_time}")
         reporter.add("restored_from", {part: backup.name for part, backup in chosen.items()})
         from iotprovision.runs.restore_plan import restore
 
-        restore(work, place, chosen, options.force)
+        restore(work, bench, chosen, job.force)
     for text in NEVER_BACK:
         reporter.notice(f"Cannot come back: {text}")
     reporter.add("never_comes_back", list(NEVER_BACK))
@@ -119,7 +126,7 @@ def _tell_damaged_lists(files: Store, reporter: Reporter) -> None:
         )
 
 
-def _chosen(files: Store, only: list[str] | None, date: str, reporter: Reporter) -> Mapping[str, Backup]:
+def _chosen(files: Store, only: Sequence[str], date: str, reporter: Reporter) -> Mapping[str, Backup]:
     from iotprovision.runs.restore_plan import why_passed_over
     from iotprovision.store.backups import RESTORING, find
 
@@ -160,11 +167,12 @@ def _missing(files: Store, called: str, kind: str, date: str) -> StoreError:
 
 def _digits(date: str | None) -> str:
     """The beginning of a time, digits only."""
+    import re
     from datetime import datetime
 
     if date is None:
         return ""
-    match = _DATE.fullmatch(date)
+    match = re.fullmatch(_DATE, date, re.ASCII)
     parts = [part for part in match.groups() if part] if match else []
     try:
         datetime(*map(int, parts))  # type: ignore[arg-type]
@@ -175,13 +183,13 @@ def _digits(date: str | None) -> str:
     return "".join(parts)
 
 
-def _list(options: argparse.Namespace, date: str, place: Workplace, reporter: Reporter) -> ExitCode:
+def _list(only: Sequence[str], date: str, serial_number: str | None, bench: Bench, reporter: Reporter) -> ExitCode:
     """From the store alone: the kit need not be there."""
     from iotprovision.store.backups import find
 
-    suffix = (options.serial_number or "").lower()
-    kits = [files for files in place.store.kits() if files.folder.name.lower().endswith(suffix)]
-    part_of = {kind: part for part, kind in PARTS.items() if not options.only or part in options.only}
+    suffix = (serial_number or "").lower()
+    kits = [files for files in bench.store.kits() if files.folder.name.lower().endswith(suffix)]
+    part_of = {kind: part for part, kind in PARTS.items() if not only or part in only}
     rows, data = [], []
     for files in kits:
         _tell_damaged_lists(files, reporter)
@@ -202,7 +210,7 @@ def _list(options: argparse.Namespace, date: str, place: Workplace, reporter: Re
             )
     reporter.add("backups", data)
     if not rows:
-        such = " of that part or date" if options.only or date else ""
+        such = " of that part or date" if only or date else ""
         reporter.notice(f"There are no backups{such}: runs make them before they overwrite anything on a kit")
     reporter.rows(("Kit", "Saved", "Part", "Saved by", "File"), rows)
     return ExitCode.OK

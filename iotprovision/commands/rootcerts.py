@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from iotprovision.errors import ExitCode, UsageError
+from iotprovision.frozen import Frozen
+from iotprovision.option import Option, path
 
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
-    import argparse
+    from pathlib import Path
 
     from iotprovision.boards.nedbg.detection import FoundKit
-    from iotprovision.runs.bench import Workplace
+    from iotprovision.firmware.cache import FirmwareCache
+    from iotprovision.runs.bench import Bench
+    from iotprovision.runs.job import Job
     from iotprovision.runs.report import Reporter
     from iotprovision.steps.root_certificates import WantedRoots
     from iotprovision.store.folder import Store
 
+PURPOSE = "which servers the Wi-Fi module trusts"
 SHARED = ("serial_number", "port", "kit", "dry_run", "no_packed_reports")
 EXAMPLES = """\
   iotprovision rootcerts --irc my-roots    the module trusts the roots in this folder, and no others
@@ -24,58 +29,64 @@ BACKUP, FACTORY = "backup", "factory"
 FACTORY_JOB = "wifi-module-root-certificates"
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of its own."""
-    from pathlib import Path
-
-    group = parser.add_argument_group("options of rootcerts, one of which is needed").add_mutually_exclusive_group()
-    group.add_argument(
-        "--irc",
-        "--install-root-certificates",
-        dest="install",
-        type=Path,
+GROUP = "options of rootcerts, one of which is needed"
+OPTIONS = (
+    Option(
+        "install",
+        ("--irc", "--install-root-certificates"),
+        "install the root certificates in the files of a folder, PEM or DER, in place of those in the module",
         metavar="FOLDER",
-        help="install the root certificates in the files of a folder, PEM or DER, in place of those in the module",
-    )
-    group.add_argument(
-        "--rrc",
-        "--restore-root-certificates",
-        dest="restore",
+        convert=path,
+        group=GROUP,
+        alternatives="root certificates",
+    ),
+    Option(
+        "restore",
+        ("--rrc", "--restore-root-certificates"),
+        "put root certificates back: those that the last --irc replaced, those of the module's firmware, or those of "
+        "the backup with this number",
         metavar="backup|factory|NUMBER",
-        help="put root certificates back: those that the last --irc replaced, those of the module's firmware, or those "
-        "of the backup with this number",
-    )
+        group=GROUP,
+        alternatives="root certificates",
+    ),
+    Option(
+        "force",
+        ("-f", "--force"),
+        "take a backup that the list does not know, and write also where the roots are there already",
+        is_flag=True,
+    ),
+)
 
-    parser.add_argument(
-        "-f",
-        "--force",
-        action="store_true",
-        help="take a backup that the list does not know, and write also where the roots are there already",
-    )
+
+class Request(Frozen):
+    """What is asked of this command alone."""
+
+    install: Path | None = None
+    restore: str | None = None
 
 
-def writes(options: argparse.Namespace) -> bool:
+def writes(job: Job, request: Request) -> bool:
     """Whether it may change anything."""
-    return not options.dry_run
+    return not job.dry_run
 
 
-def perform(options: argparse.Namespace, place: Workplace, reporter: Reporter) -> ExitCode:
+def perform(job: Job, request: Request, bench: Bench, reporter: Reporter) -> ExitCode:
     """Read what is wanted first, then find the kit and write it."""
     from iotprovision.formats.winc_flash import ROOT_STORE
     from iotprovision.runs.board_session import KitRun, now
     from iotprovision.steps.root_certificates import RootCertificates
 
-    if options.install is None and options.restore is None:
+    if request.install is None and request.restore is None:
         raise UsageError(
             "rootcerts needs to know which root certificates",
             hint="--irc FOLDER installs those in a folder, --rrc backup or --rrc factory puts others back",
         )
-    number = _number(options.restore)
-    installed = None if options.install is None else _from_folder(options)
-    place.open(needs_account=False)
-    with KitRun(options, place, reporter, "rootcerts", owned=(ROOT_STORE,)) as work:
+    number = _number(request.restore)
+    installed = None if request.install is None else _from_folder(request.install)
+    bench.open(needs_account=False)
+    with KitRun(job, bench, reporter, "rootcerts", owned=(ROOT_STORE,)) as work:
         _check_wifi(work.kit)
-        wanted = installed or _restored(options, number, place, work.files, reporter)
+        wanted = installed or _restored(request, number, job.force, bench.cache(), work.files, reporter)
         for name in wanted.expired(now()):
             reporter.warning(f"a root certificate has expired: {name}")
         step = RootCertificates(work.target, lambda: wanted, work.files, now)
@@ -91,25 +102,24 @@ def _number(given: str | None) -> int | None:
     return int(given)
 
 
-def _from_folder(options: argparse.Namespace) -> WantedRoots:
+def _from_folder(folder: Path) -> WantedRoots:
     from iotprovision.formats.root_store import build
     from iotprovision.pki.root_folder import read_roots
     from iotprovision.steps.root_certificates import WantedRoots
 
-    roots = read_roots(options.install)
+    roots = read_roots(folder)
     build(roots)  # that they fit is known before a kit is looked for
-    return WantedRoots(tuple(roots), f"from {options.install}", names=roots)
+    return WantedRoots(tuple(roots), f"from {folder}", names=roots)
 
 
 def _restored(
-    options: argparse.Namespace, number: int | None, place: Workplace, files: Store, reporter: Reporter
+    request: Request, number: int | None, force: bool, cache: FirmwareCache, files: Store, reporter: Reporter
 ) -> WantedRoots:
     from iotprovision.formats.root_store import parse
     from iotprovision.steps.root_certificates import RESTORED_BY, WantedRoots, backup_of_roots
 
-    if options.restore != FACTORY:
-        return backup_of_roots(files, number, options.force, reporter.warning)
-    cache = place.cache()
+    if request.restore != FACTORY:
+        return backup_of_roots(files, number, force, reporter.warning)
     image = next(image for image in cache.index.images if FACTORY_JOB in image.jobs)
     return WantedRoots(parse(cache.path(image).read_bytes()), "the vendor's", RESTORED_BY)
 

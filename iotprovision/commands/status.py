@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from iotprovision.frozen import Frozen
+from iotprovision.option import Option
+
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
-    import argparse
-
     from iotprovision.errors import ExitCode
-    from iotprovision.runs.bench import Workplace
+    from iotprovision.runs.bench import Bench
+    from iotprovision.runs.job import Job
     from iotprovision.runs.report import Reporter
 
+PURPOSE = "the kits that are connected, and what each is provisioned for"
 SHARED = ("aws_profile", "port", "serial_number", "kit", "no_packed_reports")
 EXAMPLES = """\
   iotprovision status                      the kits that are connected; the applications on them go on running
@@ -19,28 +22,36 @@ EXAMPLES = """\
 """
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of its own."""
-    group = parser.add_argument_group("options of status")
-    group.add_argument(
-        "--deep",
-        action="store_true",
-        help="read the chips too: the MCU gets the provisioning firmware for some seconds, and then back what it held",
-    )
-    group.add_argument(
-        "--account",
-        action="store_true",
-        help="compare with the AWS account of the profile; nothing is changed there",
-    )
+OPTIONS = (
+    Option(
+        "deep",
+        ("--deep",),
+        "read the chips too: the MCU gets the provisioning firmware for some seconds, and then back what it held",
+        is_flag=True,
+    ),
+    Option(
+        "account",
+        ("--account",),
+        "compare with the AWS account of the profile; nothing is changed there",
+        is_flag=True,
+    ),
+)
 
 
-def writes(options: argparse.Namespace) -> bool:
+class Request(Frozen):
+    """What is asked of this command alone."""
+
+    deep: bool = False
+    account: bool = False
+
+
+def writes(job: Job, request: Request) -> bool:
     """To read the chips, the MCU is programmed."""
-    return bool(options.deep)
+    return request.deep
 
 
-def perform(options: argparse.Namespace, place: Workplace, reporter: Reporter) -> ExitCode:
+def perform(job: Job, request: Request, bench: Bench, reporter: Reporter) -> ExitCode:
     """Look at all that is connected."""
     from iotprovision.inspection.status import Status
 
-    return Status(place, reporter, options.port).show(options.deep, options.account)
+    return Status(bench, reporter, job.port).show(request.deep, request.account)

@@ -12,13 +12,13 @@ from iotprovision.inspection.computer_health import check_clock, check_firmware,
 from iotprovision.inspection.diagnosis import CHECKS, Diagnosis, Verdict, exit_code, fine, guarded
 from iotprovision.inspection.kit_health import check_kits
 from iotprovision.inspection.udev_rule import UdevRules
+from iotprovision.methods import default, named, of_cloud
 from iotprovision.runs.report import Reporter
 
 if TYPE_CHECKING:
-    from iotprovision.runs.bench import Workplace
+    from iotprovision.runs.bench import Bench
 
 PAGE = "docs/troubleshooting.md"
-METHODS = {None: ("mar", "jitr"), "jitr": ("jitr",), "custom": ("jitr",), "mar": ("mar",), "sandbox": ()}
 
 
 class Doctor:
@@ -30,11 +30,12 @@ class Doctor:
     """
 
     def __init__(
-        self, place: Workplace, reporter: Reporter, method: str | None, needs_account: bool, rules: UdevRules | None
+        self, bench: Bench, reporter: Reporter, method: str | None, needs_account: bool, rules: UdevRules | None
     ) -> None:
-        self._place = place
+        self._bench = bench
         self._reporter = reporter
-        self._methods = METHODS[method]
+        meant = of_cloud(default().cloud) if method is None else (named(None, method),)
+        self._methods = tuple(one.rights for one in meant if one.rights)
         self._needs_account = needs_account or method is not None
         self._rules = rules
 
@@ -44,7 +45,7 @@ class Doctor:
         :param port: serial port of the kit, where it was given
         :returns: that of the first problem, OK where there is none
         """
-        self._place.open(needs_account=bool(self._methods))
+        self._bench.open(needs_account=bool(self._methods))
         order = list(CHECKS)
         diagnoses = sorted(self._all(port), key=lambda diagnosis: order.index(diagnosis.check))
         self._reporter.add("findings", [diagnosis.as_data() for diagnosis in diagnoses])
@@ -59,14 +60,14 @@ class Doctor:
         return exit_code(diagnoses)
 
     def _all(self, port: str | None) -> Iterator[Diagnosis]:
-        place, rules = self._place, self._rules
+        bench, rules = self._bench, self._rules
         if rules:
             yield from guarded("udev-rule", lambda: [rules.check()])
-        suffix, named = place.serial_suffix or "", place.named_kit
+        suffix, named = bench.serial_suffix or "", bench.named_kit
         yield from guarded("kit-access", lambda: check_kits(suffix, port, named))
-        yield from guarded("store-access", lambda: check_store(place.store, place.history))
-        yield from guarded("firmware-cache", lambda: check_firmware(place.cache(announce=False)))
-        account = AccountHealth(place.account, self._methods, self._needs_account)
+        yield from guarded("store-access", lambda: check_store(bench.store, bench.history))
+        yield from guarded("firmware-cache", lambda: check_firmware(bench.cache(announce=False)))
+        account = AccountHealth(bench.account, self._methods, self._needs_account)
         if self._methods:
             yield from guarded("aws-connection", account.check)
         else:

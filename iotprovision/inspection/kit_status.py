@@ -14,6 +14,7 @@ from iotprovision.boards.nedbg.link_registers import read_page_link
 from iotprovision.errors import ProvisioningError
 from iotprovision.findings import Finding, State
 from iotprovision.inspection.looks import Look, different, missing, seen, unknown
+from iotprovision.methods import by_link
 from iotprovision.pki.certificates import date_fault, issue_fault, p256_key, thing_name
 from iotprovision.pki.device_files import DeviceFiles, FactoryCertificateFiles
 from iotprovision.runs.history import changes_of, kits_of
@@ -23,12 +24,6 @@ from iotprovision.store.folder import Store
 # The title of the step in steps/programs.py, which would bring all that programs an MCU with it.
 APPLICATION_STEP = "Application"
 APPLICATION = "Application"
-PAGES = {
-    "aws": "the vendor's AWS sandbox",
-    "aws-custom": "an AWS account of your own",
-    "azure": "Azure",
-    "google": "Google, which shut its Cloud IoT Core down",
-}
 
 
 @dataclass(frozen=True)
@@ -49,7 +44,8 @@ class KitStatus:
     @property
     def thing(self) -> str:
         """Thing name of the device: that of its certificate, else what the page on the kit's drive says."""
-        return thing_of(self.certificate) or (self.device if self.link in ("aws", "aws-custom") else "")
+        method = by_link(self.link)
+        return thing_of(self.certificate) or (self.device if method and method.page_names_thing else "")
 
 
 def kit_status(
@@ -93,7 +89,9 @@ def _links(kit: FoundKit) -> tuple[str, str, list[Look]]:
     link = next((cloud for cloud, known in kit.kit.links.items() if known == code), "")
     if not link:
         return "", device, [different(subject, f"leads to a place with code 0x{code:02X}, which is not known")]
-    return link, device, [seen(subject, f"leads to {PAGES.get(link, link)}" + (f", as {device}" if device else ""))]
+    method = by_link(link)
+    place = method.page if method else link
+    return link, device, [seen(subject, f"leads to {place}" + (f", as {device}" if device else ""))]
 
 
 def _device(
@@ -122,11 +120,8 @@ def _device(
     chip = kept_chip_serial_number(files)
     if chip:
         looks.append(seen("Serial number of the secure element", f"{chip}, as it was kept"))
-    expected = {
-        "aws-custom": thing,
-        "aws": thing_of(factory.device) if factory else "",
-        "google": (chip or "").lower(),
-    }.get(link, "")
+    method = by_link(link)
+    expected = method.device_on_page(files) if method else ""
     if expected and device != expected:
         looks.append(different("Device that the page names", device or "none", expected))
     return looks

@@ -22,7 +22,7 @@ from iotprovision.runs.report import Reporter
 if TYPE_CHECKING:
     from iotprovision.inspection.account_status import AccountStatus
     from iotprovision.inspection.chips import ChipContents
-    from iotprovision.runs.bench import Workplace
+    from iotprovision.runs.bench import Bench
 
 HEADINGS = ("What", "State", "Found")
 
@@ -33,8 +33,8 @@ class Status:
     :param port: serial port of the kit, where it was given
     """
 
-    def __init__(self, place: Workplace, reporter: Reporter, port: str | None) -> None:
-        self._place = place
+    def __init__(self, bench: Bench, reporter: Reporter, port: str | None) -> None:
+        self._bench = bench
         self._reporter = reporter
         self._port = port
         self._now = datetime.now(timezone.utc)
@@ -47,7 +47,7 @@ class Status:
         :param with_account: whether the account is asked
         :returns: that of the first thing that could not be looked at
         """
-        self._place.open(needs_account=with_account)
+        self._bench.open(needs_account=with_account)
         kits, others = self._chosen()
         signer = self._signer()
         past = self._past()
@@ -55,7 +55,7 @@ class Status:
         shared = account.of_all() if account else []
         data = []
         for kit in kits:
-            status = kit_status(kit, self._place.store.for_kit(kit.serial_number), signer, past, self._now)
+            status = kit_status(kit, self._bench.store.for_kit(kit.serial_number), signer, past, self._now)
             contents = self._read_chips(kit) if deep else None
             looks = list(status.looks)
             if isinstance(contents, Look):
@@ -87,11 +87,11 @@ class Status:
         return self._error.exit_code
 
     def _chosen(self) -> tuple[list[FoundKit], list[UnreachableKit]]:
-        connected = detect_kits(self._place.named_kit)
-        wanted, unreachable = chosen(connected, self._place.serial_suffix or "", self._port)
+        connected = detect_kits(self._bench.named_kit)
+        wanted, unreachable = chosen(connected, self._bench.serial_suffix or "", self._port)
         if (connected.kits or connected.unreachable) and not wanted and not unreachable:
             raise KitNotFoundError(
-                f"No connected kit has a serial number that ends in {self._place.serial_suffix}",
+                f"No connected kit has a serial number that ends in {self._bench.serial_suffix}",
                 "Connected are:\n" + "\n".join(f"{kit.serial_number}  {kit.name}" for kit in connected.kits),
                 "look at the end of the serial number again.",
             )
@@ -99,25 +99,25 @@ class Status:
 
     def _past(self) -> list[dict[str, Any]]:
         try:
-            return self._place.history.read()[0]
+            return self._bench.history.read()[0]
         except StoreError as error:  # the kits can be looked at all the same
             self._reporter.warning(str(error))
             return []
 
     def _signer(self) -> x509.Certificate | None:
-        data = self._place.store.read(SIGNER_CERTIFICATE)
+        data = self._bench.store.read(SIGNER_CERTIFICATE)
         try:
             return from_pem(data) if data else None
         except ValueError:
             self._reporter.warning(
-                f"{self._place.store.path(SIGNER_CERTIFICATE)} is damaged; iotprovision doctor says more"
+                f"{self._bench.store.path(SIGNER_CERTIFICATE)} is damaged; iotprovision doctor says more"
             )
             return None
 
     def _account(self, signer: x509.Certificate | None) -> AccountStatus:
         from iotprovision.inspection.account_status import AccountStatus
 
-        return AccountStatus(self._place.account(), signer)
+        return AccountStatus(self._bench.account(), signer)
 
     def _in_account(self, account: AccountStatus, status: KitStatus, contents: ChipContents | None) -> list[Look]:
         """What the kit itself holds is believed before what the store says of it."""
@@ -136,16 +136,16 @@ class Status:
         from iotprovision.steps.kept_application import ApplicationKept
 
         self._reporter.for_kit(kit.serial_number)
-        files = self._place.store.for_kit(kit.serial_number)
+        files = self._bench.store.for_kit(kit.serial_number)
         try:
             if mcu_by_name(kit.mcu).programmed_with_scripts:
-                self._place.cache().scripts_for(kit.mcu)  # fetched and checked before anything is done
-            with files.lock(), self._place.target(kit) as target:
+                self._bench.cache().scripts_for(kit.mcu)  # fetched and checked before anything is done
+            with files.lock(), self._bench.target(kit) as target:
                 prove_mcu(target)
                 kept = ApplicationKept(
-                    target, kit, self._place.known_images(kit), files, lambda: datetime.now(timezone.utc)
+                    target, kit, self._bench.known_images(kit), files, lambda: datetime.now(timezone.utc)
                 )
-                firmware = self._place.firmware(kit, "iotprovision")
+                firmware = self._bench.firmware(kit, "iotprovision")
                 contents = read_chips(kit, files, firmware, target, kept, self._reporter)
                 self._reporter.add("chip", {"serial_number": contents.serial_number.hex().upper()})
                 return contents

@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
-from iotprovision.methods.aws_jitr import FACTS, credentials, identity, link, outlook
-from iotprovision.methods.work import AccountWork, KitWork
-from iotprovision.steps.authority import AuthorityInStore
-from iotprovision.steps.aws import DeviceRegistered, PolicyOfDevices
-from iotprovision.steps.identity import Identity
-from iotprovision.steps.step import Proof, Step
+from iotprovision.methods.aws_jitr import AwsJitr
 
-__all__ = ["FACTS", "account_proofs", "certs", "credentials", "identity", "link", "outlook", "registration"]
-
-
-def certs(account: AccountWork) -> list[Step]:
-    return [
-        PolicyOfDevices(account.account, account.overwrites),
-        AuthorityInStore(account.authority, account.store, "fca" in account.force),
-    ]
+TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
+if TYPE_CHECKING:
+    from iotprovision.methods.work import AccountWork, KitWork
+    from iotprovision.steps.aws import DeviceRegistered
+    from iotprovision.steps.identity import Identity
+    from iotprovision.steps.step import Step
 
 
-def registration(account: AccountWork, work: KitWork, identity: Identity) -> list[Step]:
-    return [_registered(account, identity)]
+class AwsMar(AwsJitr):
+    """Multi-account registration: on the kit, all is as with just-in-time registration."""
 
+    name = "mar"
+    other_names = ()
+    help = "multi-account registration: this tool registers each device in your own account"
+    rights = "mar"
 
-def account_proofs(account: AccountWork, identity: Identity | None, connects: bool) -> list[Step]:
-    return [
-        Proof(PolicyOfDevices(account.account, account.overwrites)),
-        *([Proof(_registered(account, identity))] if identity else []),
-    ]
+    def certs(self, account: AccountWork) -> list[Step]:
+        from iotprovision.steps.authority import AuthorityInStore
+        from iotprovision.steps.aws import PolicyOfDevices
+
+        return [
+            PolicyOfDevices(account.account, account.overwrites),
+            AuthorityInStore(account.authority, account.store, "fca" in account.force),
+        ]
+
+    def registration(self, account: AccountWork, work: KitWork, identity: Identity) -> list[Step]:
+        return [_registered(account, identity)]
+
+    def account_proofs(self, account: AccountWork, identity: Identity | None, connects: bool) -> list[Step]:
+        from iotprovision.steps.aws import PolicyOfDevices
+        from iotprovision.steps.step import Proof
+
+        return [
+            Proof(PolicyOfDevices(account.account, account.overwrites)),
+            *([Proof(_registered(account, identity))] if identity else []),
+        ]
 
 
 def _registered(account: AccountWork, identity: Identity) -> DeviceRegistered:
+    from iotprovision.steps.aws import DeviceRegistered
+
     coming = {"force", "fdev", "fca"} if account.makes_authority else {"force", "fdev"}
     return DeviceRegistered(
         account.account,
@@ -39,3 +53,6 @@ def _registered(account: AccountWork, identity: Identity) -> DeviceRegistered:
         certificate_is_coming=bool(coming & account.force),
         detaches=account.overwrites,
     )
+
+
+METHOD = AwsMar()

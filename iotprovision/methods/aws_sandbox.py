@@ -2,47 +2,73 @@
 
 from __future__ import annotations
 
-from iotprovision.cloud.aws import sandbox
-from iotprovision.methods.credentials import credentials_on_kit
-from iotprovision.methods.method import Facts
-from iotprovision.methods.work import AccountWork, KitWork
-from iotprovision.pki.device_files import FactoryCertificateFiles
-from iotprovision.steps.factory_certificates import FactoryCertificatesRebuilt, FactoryMadeIdentity
-from iotprovision.steps.identity import Identity
-from iotprovision.steps.links import Link
-from iotprovision.steps.step import Step
+from iotprovision.methods.aws import Aws
 
-FACTS = Facts()
-
-
-def certs(account: AccountWork) -> list[Step]:
-    """None: the account is the vendor's, and knows the factory's signers."""
-    return []
+TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
+if TYPE_CHECKING:
+    from iotprovision.methods.work import AccountWork, KitWork
+    from iotprovision.runs.job import Job
+    from iotprovision.steps.identity import Identity
+    from iotprovision.steps.links import Link
+    from iotprovision.steps.step import Step
+    from iotprovision.store.folder import Store
 
 
-def identity(account: AccountWork, work: KitWork) -> Identity:
-    return FactoryMadeIdentity(FactoryCertificateFiles(work.files))
+class AwsSandbox(Aws):
+    """The vendor's account."""
+
+    name = "sandbox"
+    help = "the vendor's account, no account of your own is needed"
+    is_default = True
+    uses_vendors_account = True
+    link_code = "aws"
+    page = "the vendor's AWS sandbox"
+
+    def certs(self, account: AccountWork) -> list[Step]:
+        """None: the account is the vendor's, and knows the factory's signers."""
+        return []
+
+    def identity(self, account: AccountWork, work: KitWork) -> Identity:
+        from iotprovision.pki.device_files import FactoryCertificateFiles
+        from iotprovision.steps.factory_certificates import FactoryMadeIdentity
+
+        return FactoryMadeIdentity(FactoryCertificateFiles(work.files))
+
+    def credentials(self, account: AccountWork, work: KitWork, identity: Identity) -> list[Step]:
+        from iotprovision.cloud.aws import sandbox
+        from iotprovision.methods.credentials import credentials_on_kit
+        from iotprovision.steps.factory_certificates import FactoryCertificatesRebuilt, FactoryMadeIdentity
+
+        assert isinstance(identity, FactoryMadeIdentity)
+        return [
+            FactoryCertificatesRebuilt(work.target, work.chip, identity, work.factory_roots),
+            *credentials_on_kit(work, identity, lambda: sandbox.endpoint(work.kit.kit.has_wifi)),
+        ]
+
+    def link(self, work: KitWork, identity: Identity) -> Link:
+        from iotprovision.steps.links import Link
+
+        return Link(self.link_code, lambda: identity.thing_name)
+
+    def device_on_page(self, files: Store) -> str:
+        """The thing name, which the key of the factory's device certificate has."""
+        from iotprovision.pki.certificates import p256_key, thing_name
+        from iotprovision.pki.device_files import FactoryCertificateFiles
+
+        factory = FactoryCertificateFiles(files).certificates()
+        key = p256_key(factory.device) if factory else None
+        return thing_name(key) if key else ""
+
+    def check_removal(self, job: Job) -> None:
+        """Only the vendor could."""
+        from iotprovision.errors import UsageError
+
+        raise UsageError(
+            "A kit cannot be taken out of the sandbox",
+            "The account is the vendor's. It knows the certificates that the factory put into the kits, and only the "
+            "vendor can change that.",
+            "iotprovision unprovision takes it out of your own account, whether -m was jitr or mar",
+        )
 
 
-def credentials(account: AccountWork, work: KitWork, identity: Identity) -> list[Step]:
-    assert isinstance(identity, FactoryMadeIdentity)
-    return [
-        FactoryCertificatesRebuilt(work.target, work.chip, identity, work.factory_roots),
-        *credentials_on_kit(work, identity, lambda: sandbox.endpoint(work.kit.kit.has_wifi)),
-    ]
-
-
-def registration(account: AccountWork, work: KitWork, identity: Identity) -> list[Step]:
-    return []
-
-
-def link(work: KitWork, identity: Identity) -> Link:
-    return Link("aws", lambda: identity.thing_name)
-
-
-def account_proofs(account: AccountWork, identity: Identity | None, connects: bool) -> list[Step]:
-    return []
-
-
-def outlook(account: AccountWork, work: KitWork) -> str:
-    return ""
+METHOD = AwsSandbox()

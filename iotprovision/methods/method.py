@@ -1,52 +1,102 @@
-"""What every provisioner can be asked for."""
+"""What every method of registration declares, and can be asked for."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
-from iotprovision.methods.work import AccountWork, KitWork
-from iotprovision.steps.identity import Identity
-from iotprovision.steps.links import Link
-from iotprovision.steps.step import Step
+    from iotprovision.methods.work import AccountWork, KitWork
+    from iotprovision.option import Option
+    from iotprovision.runs.bench import Bench
+    from iotprovision.runs.board_session import KitRun
+    from iotprovision.runs.job import Job
+    from iotprovision.steps.identity import Identity
+    from iotprovision.steps.links import Link
+    from iotprovision.steps.step import Step
+    from iotprovision.store.folder import Store
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What is so in a method, whatever the kit and the account.
+class Removal:
+    """What takes a kit out of its account.
 
-    :param makes_certificate: whether the kit gets a device certificate
-    :param locks_slots: whether slots 10 to 12 of the secure element are locked behind what was proved
-    :param connects_to_simulator: whether the local cloud plays this cloud, so that a simulated board can connect
-    :param notice: what a person must know before anything is done
+    :param steps: that do it
+    :param section: of the document of the run, for what was done in the account
+    :param done: what was done there, once the steps were run
     """
 
-    makes_certificate: bool = True
-    locks_slots: bool = True
-    connects_to_simulator: bool = True
-    notice: str = ""
+    def __init__(self, steps: list[Step], section: str, done: Callable[[], Mapping[str, Any]]) -> None:
+        self.steps = steps
+        self.section = section
+        self.done = done
 
 
-class Provisioner(Protocol):
-    """One cloud and method: a module with these. :mod:`.plan` puts their steps in order."""
+class Method:
+    """One cloud and one way to make a kit a device there: a module of this folder has one as ``METHOD``.
 
-    @property
-    def FACTS(self) -> Facts: ...  # noqa: N802 - a constant of the module
+    :mod:`.plan` puts its steps in order. The module imports nothing heavy: what is declared here is asked for by
+    ``--help`` too.
+    """
+
+    cloud: str
+    """As it is typed behind ``-c``."""
+    shown: str
+    """The cloud, for a person."""
+    name = "custom"
+    """As it is typed behind ``-m``, where the cloud has several."""
+    other_names: tuple[str, ...] = ()
+    """What else may be typed there."""
+    help = ""
+    """What it is, in the help of ``-m``; of a cloud that has no other, in the help of ``-c``."""
+    is_default = False
+    """Whether it is meant where no method of its cloud was named. Of clouds, the one with such a method is meant."""
+    options: tuple[Option, ...] = ()
+    """Options that only this cloud has."""
+    notice = ""
+    """What a person must know before anything is done."""
+
+    makes_certificate = True
+    """Whether the kit gets a device certificate."""
+    locks_slots = True
+    """Whether slots 10 to 12 of the secure element are locked behind what was proved."""
+    connects_to_simulator = True
+    """Whether the local cloud plays this cloud, so that a simulated board can connect."""
+    uses_vendors_account = False
+    """Whether the account is the vendor's, and the user needs none."""
+
+    rights = ""
+    """Which rights in an account it needs, in the words of ``cloud/aws/rights.py``; empty for none to ask for."""
+    link_code: str
+    """Where the page on the kit's drive leads to, in the words of ``kits.yaml``."""
+    page: str
+    """The same for a person."""
+    page_names_thing = False
+    """Whether that page names the kit by its thing name."""
+    removes_devices = False
+    """Whether :meth:`removal` takes a kit out of the account again."""
+    stays_on_kit = ""
+    """What a person must know of the credentials that a kit keeps after that."""
 
     def certs(self, account: AccountWork) -> list[Step]:
         """What is done once for an account, and needs no kit."""
+        raise NotImplementedError
 
     def identity(self, account: AccountWork, work: KitWork) -> Identity:
         """Which certificates make the kit a device."""
+        raise NotImplementedError
 
     def credentials(self, account: AccountWork, work: KitWork, identity: Identity) -> list[Step]:
         """What is put on the kit, and proved by reading back. The provisioning firmware runs."""
+        raise NotImplementedError
 
     def registration(self, account: AccountWork, work: KitWork, identity: Identity) -> list[Step]:
         """What the account is told about the kit once the kit is right."""
+        return []
 
     def link(self, work: KitWork, identity: Identity) -> Link:
         """Where the page on the kit's drive leads to."""
+        raise NotImplementedError
 
     def account_proofs(self, account: AccountWork, identity: Identity | None, connects: bool) -> list[Step]:
         """What the account knows, asked once more.
@@ -54,6 +104,35 @@ class Provisioner(Protocol):
         :param identity: of the kit, where there is one
         :param connects: whether the kit has been told how to connect, so that the account must know it
         """
+        return []
 
     def outlook(self, account: AccountWork, work: KitWork) -> str:
         """What is left for a person to do once the kit is provisioned, empty for nothing."""
+        return ""
+
+    def device_on_page(self, files: Store) -> str:
+        """How the page on the kit's drive should name the device; empty where the store does not know it.
+
+        :param files: of the kit, in the store
+        """
+        return ""
+
+    def check_removal(self, job: Job) -> None:
+        """Before anything is looked at: a kit can be taken out of its account.
+
+        :raises UsageError: it cannot, and why
+        """
+        from iotprovision.errors import UsageError
+
+        raise UsageError(
+            f"A kit cannot be taken out of {self.shown}",
+            "This version does not know how. Nothing was done, in no account.",
+        )
+
+    def removal(self, job: Job, bench: Bench, work: KitRun, confirm: Callable[[str], bool], force: bool) -> Removal:
+        """What takes a kit out of its account; asked for only where :meth:`check_removal` has nothing against it.
+
+        :param confirm: asks a person
+        :param force: whether it is done also where somebody else has a part in it
+        """
+        raise NotImplementedError

@@ -1,11 +1,11 @@
-"""The steps of a run, in the order of danger, from a provisioner and the actions that were asked for."""
+"""The steps of a run, in the order of danger, from a method and the actions that were asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from iotprovision.methods.method import Provisioner
+from iotprovision.methods.method import Method
 from iotprovision.methods.work import AccountWork, KitWork
 from iotprovision.steps.credentials import ProvisioningFirmware, SlotsLocked
 from iotprovision.steps.debugger_firmware import ACTION as DEBUGGER_UPGRADE
@@ -37,7 +37,7 @@ class Plan:
 
     def __init__(
         self,
-        method: Provisioner,
+        method: Method,
         actions: Collection[str],
         account: AccountWork,
         work: KitWork | None,
@@ -48,7 +48,7 @@ class Plan:
         self._actions = actions
         self._account = account
         self._work = work
-        self._power_up = power_up if method.FACTS.connects_to_simulator else None
+        self._power_up = power_up if method.connects_to_simulator else None
         self._join = join
         self.kept: ApplicationKept | None = None
         """The application that the kit held; known while the steps run, where they need the MCU."""
@@ -100,7 +100,7 @@ class Plan:
             steps.append(_provisioning_firmware(work, work.provisioning_firmware_is_there))
             steps += self._method.credentials(self._account, work, identity)
             # The vendor's tool leaves these slots of a kit with a modem open, and nothing on it reads them.
-            locks = work.lock and self._method.FACTS.locks_slots and work.kit.kit.has_wifi
+            locks = work.lock and self._method.locks_slots and work.kit.kit.has_wifi
             steps += [SlotsLocked(work.target)] if locks else []
             steps += self._method.registration(self._account, work, identity)
         if "links" in self._actions:
@@ -133,7 +133,7 @@ class Plan:
         if "provision" in self._actions:
             steps.append(_provisioning_firmware(work))
             steps += [Proof(step) for step in self._method.credentials(self._account, work, identity)]
-            if self._method.FACTS.makes_certificate:
+            if self._method.makes_certificate:
                 steps.append(Challenge(work.target, identity, work.random))
         if "links" in self._actions:
             steps.append(Proof(self._links(work, identity)))

@@ -1,27 +1,22 @@
-"""Where a command works: the store, the kits and the account that are meant, real or simulated; firmware images."""
+"""What a run works with: the store, boards and accounts that are meant, real or simulated; firmware images."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from iotprovision.commands.perform import SIMULATOR_FOLDER, state_folder
-from iotprovision.errors import KitNotFoundError
-from iotprovision.formats.winc_flash import CLIENT_AREA
-from iotprovision.runs.history import History
-from iotprovision.store.folder import Store
-
+TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
-    import argparse
+    import contextlib
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import Any
 
     from iotprovision.boards.catalogue import KitDescription
     from iotprovision.boards.nedbg.board import Target
     from iotprovision.boards.nedbg.detection import FoundKit
     from iotprovision.cloud.aws.account import Account
     from iotprovision.cloud.azure.enrolment import Enrolments
+    from iotprovision.cloud.azure.service import Place
     from iotprovision.environment import Environment
     from iotprovision.firmware.cache import FirmwareCache
     from iotprovision.firmware.hex_image import HexImage
@@ -30,65 +25,60 @@ if TYPE_CHECKING:
     from iotprovision.formats.factory_certificates import FactoryRoot
     from iotprovision.formats.winc_flash import FlashArea
     from iotprovision.methods.work import Firmware
+    from iotprovision.runs.job import Job
     from iotprovision.runs.report import Reporter
-    from iotprovision.simulator.bench import SimulatedBench
+    from iotprovision.simulator.bench import Simulation
     from iotprovision.steps.kept_application import KnownImage
 
+SIMULATOR_FOLDER = "simulator"
 SIMULATED_STORE = "certificates"
 AGREED = "add --yes"
 
 
-class Workplace:
-    """What the command line names. Nothing is opened, and nothing heavy imported, before it is asked for.
+def bench_for(job: Job, environment: Environment, reporter: Reporter, resources: contextlib.ExitStack) -> Bench:
+    """The bench that a job is for.
 
-    :param options: those that ``options.py`` declares for all: ``simulate``, and where the command has them
-        ``serial_number``, ``aws_profile``, ``kit``, ``port`` and ``no_packed_reports``
     :param resources: closes what is opened
     """
+    kind = SimulatedBench if job.simulate else RealBench
+    return kind(job, environment, reporter, resources)
 
-    def __init__(
-        self,
-        options: argparse.Namespace,
-        environment: Environment,
-        reporter: Reporter,
-        resources: contextlib.ExitStack,
-    ) -> None:
-        self._options = options
-        self._environment = environment
+
+def state_folder(job: Job, environment: Environment) -> Path:
+    """Where log and history are: those of simulated runs are never mixed with the others."""
+    return environment.store_folder / SIMULATOR_FOLDER if job.simulate else environment.store_folder
+
+
+class Bench:
+    """What a job names. Nothing is opened, and nothing heavy imported, before it is asked for."""
+
+    is_simulated: bool
+
+    def __init__(self, job: Job, environment: Environment, reporter: Reporter, resources: contextlib.ExitStack) -> None:
+        from iotprovision.runs.history import History
+        from iotprovision.store.folder import Store
+
+        self.environment = environment
+        self._job = job
         self._reporter = reporter
         self._resources = resources
-        self._bench: SimulatedBench | None = None
-        self.is_simulated = bool(options.simulate)
-        folder = environment.store_folder
-        self.store = Store(folder / SIMULATOR_FOLDER / SIMULATED_STORE if self.is_simulated else folder)
-        self.history = History(state_folder(options, environment))
+        self.store = Store(self._store_folder())
+        self.history = History(state_folder(job, environment))
 
     def open(self, needs_account: bool = True) -> None:
-        """Start the simulated kit and the local cloud, where they are what is meant.
+        """Start what has to be started before boards and accounts can be used.
 
-        :param needs_account: whether the local cloud will be asked for anything
+        :param needs_account: whether an account will be asked for anything
         :raises UsageError: there is no such simulated kit
         """
-        if self.is_simulated:
-            self._bench = self._resources.enter_context(self._simulated_bench(needs_account))
 
     @property
     def serial_suffix(self) -> str | None:
-        """What tells the kit apart: the simulated kit is known by its name.
+        """What tells the kit apart; None where nothing was said.
 
         :raises KitNotFoundError: another serial number was given than the simulated kit has
         """
-        given: str | None = self._options.serial_number
-        if self._bench is None:
-            return given
-        named = self._bench.serial_number
-        if given and not named.lower().endswith(given.lower()):
-            raise KitNotFoundError(
-                f"The simulated kit {self._options.simulate} has another serial number than {given}",
-                f"It is {named}.",
-                "leave out -s, or simulate the kit that is meant",
-            )
-        return named
+        return self._job.serial_number
 
     @property
     def named_kit(self) -> KitDescription | None:
@@ -98,26 +88,32 @@ class Workplace:
         """
         from iotprovision.boards.catalogue import kit_by_name
 
-        return None if self._options.kit is None else kit_by_name(self._options.kit)
+        return None if self._job.kit is None else kit_by_name(self._job.kit)
 
-    def target(self, kit: FoundKit, owned: tuple[FlashArea, ...] = (CLIENT_AREA,)) -> Target:
+    def target(self, kit: FoundKit, owned: tuple[FlashArea, ...] | None = None) -> Target:
         """The MCU of a kit; nothing is asked of it yet.
 
-        :param owned: areas of the Wi-Fi module's flash that may be written
+        :param owned: areas of the Wi-Fi module's flash that may be written; None for that of the credentials
         """
         from iotprovision.boards.nedbg.board import Target
+        from iotprovision.formats.winc_flash import CLIENT_AREA
 
         scripts = functools.partial(self.cache().scripts_for, kit.mcu)
-        packed = not self._options.no_packed_reports
-        return Target(kit, given_port=self._options.port, pack=scripts, owned=owned, packed=packed)
+        return Target(
+            kit,
+            given_port=self._job.port,
+            pack=scripts,
+            owned=(CLIENT_AREA,) if owned is None else owned,
+            packed=not self._job.no_packed_reports,
+        )
 
     def confirmed(self, question: str, agreed: bool) -> bool:
         """Whether the user wants something done.
 
-        :param agreed: on the command line, so that nobody is asked
+        :param agreed: when it was asked for, so that nobody is asked
         :raises UsageError: there is no terminal to ask at
         """
-        return agreed or self._environment.confirm(question, AGREED)
+        return agreed or self.environment.confirm(question, AGREED)
 
     def require_agreement(self, question: str, agreed: bool) -> None:
         """Before anything is done: what :meth:`confirmed` will ask can be asked.
@@ -125,16 +121,14 @@ class Workplace:
         :raises UsageError: there is no terminal to ask at
         """
         if not agreed:
-            self._environment.require_terminal(question, AGREED)
+            self.environment.require_terminal(question, AGREED)
 
     def account(self) -> Account:
         """The user's AWS account.
 
         :raises UsageError: the profile is unknown or not complete
         """
-        from iotprovision.cloud.aws.account import Account
-
-        return self._bench.account() if self._bench else Account(self._options.aws_profile)
+        raise NotImplementedError
 
     def azure(self) -> Enrolments | None:
         """The user's Azure service, None where none was named.
@@ -143,14 +137,14 @@ class Workplace:
         """
         from iotprovision.cloud.azure.central import CentralApplication
         from iotprovision.cloud.azure.provisioning_service import ProvisioningService
+        from iotprovision.methods.azure import CENTRAL, PROVISIONING_SERVICE
 
-        options = self._options
-        if options.azure_dps is None and options.azure_central is None:
-            return None
-        local = self._bench.azure() if self._bench else None
-        if options.azure_dps is not None:
-            return ProvisioningService(options.azure_dps, local)
-        return CentralApplication(options.azure_central, local)
+        named = self._job.method_options
+        if service := named.get(PROVISIONING_SERVICE.name):
+            return ProvisioningService(service, self._place_of_azure())
+        if application := named.get(CENTRAL.name):
+            return CentralApplication(application, self._place_of_azure())
+        return None
 
     def cache(self, announce: bool = True) -> FirmwareCache:
         """The firmware images.
@@ -160,9 +154,9 @@ class Workplace:
         from iotprovision.firmware.cache import FirmwareCache
 
         if not announce:
-            return FirmwareCache(self._environment.variables)
+            return FirmwareCache(self.environment.variables)
         return FirmwareCache(
-            self._environment.variables,
+            self.environment.variables,
             announce=lambda wheel: self._reporter.notice(f"Fetching firmware images with pip ({wheel.requirement})"),
         )
 
@@ -200,37 +194,145 @@ class Workplace:
 
     def factory_roots(self) -> Mapping[Kind, FactoryRoot]:
         """What the factory certificates of the kit's chips come from."""
-        from iotprovision.formats.factory_certificates import VENDOR_ROOTS
-
-        return self._bench.factory_roots() if self._bench else VENDOR_ROOTS
+        raise NotImplementedError
 
     def join(self) -> str | None:
-        """Let the simulated board join the network that it was just told.
+        """Let a board join the network that it was just told.
 
         :returns: why it did not, empty when it did; None where that cannot be watched
         """
-        return self._bench.join() if self._bench else None
+        return None
 
     def power_up(self, demo: bool, told: bool) -> Mapping[str, Any]:
-        """Let the simulated board do its first power-up.
+        """Let a board do its first power-up; only a simulated one can be watched.
 
         :param demo: the vendor's AWS demo is on the board
         :param told: it was just told a Wi-Fi network
         """
-        assert self._bench is not None, "only a simulated board can be watched"
-        return self._bench.power_up(demo, told)
+        raise NotImplementedError
 
-    def _simulated_bench(self, needs_account: bool) -> SimulatedBench:
-        from iotprovision.simulator.bench import SimulatedBench
+    def _store_folder(self) -> Path:
+        raise NotImplementedError
+
+    def _place_of_azure(self) -> Place | None:
+        """Where Azure's services are; None for where everybody has them."""
+        return None
+
+
+class RealBench(Bench):
+    """Boards on USB, and the user's accounts."""
+
+    is_simulated = False
+
+    def account(self) -> Account:
+        """That of the profile."""
+        from iotprovision.cloud.aws.account import Account
+        from iotprovision.methods.aws import profile_of
+
+        return Account(profile_of(self._job))
+
+    def factory_roots(self) -> Mapping[Kind, FactoryRoot]:
+        """The vendor's."""
+        from iotprovision.formats.factory_certificates import VENDOR_ROOTS
+
+        return VENDOR_ROOTS
+
+    def _store_folder(self) -> Path:
+        return self.environment.store_folder
+
+
+class SimulatedBench(Bench):
+    """A simulated board and a local cloud, which are there from :meth:`open` on."""
+
+    is_simulated = True
+    _opened: Simulation | None = None
+
+    def open(self, needs_account: bool = True) -> None:
+        """Start the simulated kit, and the local cloud where it is needed."""
+        from iotprovision.methods import find
+        from iotprovision.methods.aws import profile_of
+        from iotprovision.simulator.bench import Simulation
         from iotprovision.simulator.board.surroundings import AccessPoint
 
-        options = self._options
-        sandbox = getattr(options, "provision_method", None) == "sandbox"
-        folder = self._environment.store_folder / SIMULATOR_FOLDER
-        profile = getattr(options, "aws_profile", "default")
-        given = getattr(options, "simulated_access_point", None)
-        access_point = None if given is None else AccessPoint.parse(given)
-        return SimulatedBench(folder, options.simulate, profile, sandbox, needs_account, access_point)
+        job = self._job
+        method = find(job.cloud, job.method) if job.method else None
+        access_point = AccessPoint.parse(job.simulated_access_point) if job.simulated_access_point else None
+        assert job.simulate is not None, "a simulated kit is what is meant"
+        simulation = Simulation(
+            self.environment.store_folder / SIMULATOR_FOLDER,
+            job.simulate,
+            profile_of(job),
+            method is not None and method.uses_vendors_account,
+            needs_account,
+            access_point,
+        )
+        self._opened = self._resources.enter_context(simulation)
+
+    @property
+    def serial_suffix(self) -> str | None:
+        """The whole serial number: the simulated kit is known by its name."""
+        from iotprovision.errors import KitNotFoundError
+
+        given, named = self._job.serial_number, self._simulation.serial_number
+        if given and not named.lower().endswith(given.lower()):
+            raise KitNotFoundError(
+                f"The simulated kit {self._job.simulate} has another serial number than {given}",
+                f"It is {named}.",
+                "leave out -s, or simulate the kit that is meant",
+            )
+        return named
+
+    def account(self) -> Account:
+        """The one in the local cloud."""
+        return self._simulation.account()
+
+    def factory_roots(self) -> Mapping[Kind, FactoryRoot]:
+        """Those of the simulated factory."""
+        return self._simulation.factory_roots()
+
+    def join(self) -> str | None:
+        """Some emulated boards tell whether they have joined."""
+        return self._simulation.join()
+
+    def power_up(self, demo: bool, told: bool) -> Mapping[str, Any]:
+        """The first one of the simulated board."""
+        return self._simulation.power_up(demo, told)
+
+    @property
+    def _simulation(self) -> Simulation:
+        assert self._opened is not None, "the bench was opened"
+        return self._opened
+
+    def _store_folder(self) -> Path:
+        return self.environment.store_folder / SIMULATOR_FOLDER / SIMULATED_STORE
+
+    def _place_of_azure(self) -> Place | None:
+        return self._simulation.azure()
+
+
+def simulated_kits() -> tuple[str, ...]:
+    """The names of all kits that can be simulated."""
+    from iotprovision.simulator.kit.kinds import EMULATED, KINDS
+
+    return tuple(
+        text
+        for name, kind in KINDS.items()
+        for text in ((name, f"{name}{EMULATED}") if kind.family.emulator else (name,))
+    )
+
+
+def default_simulated_kit() -> str:
+    """The simulated kit that is meant where none is named."""
+    from iotprovision.simulator.kit.kinds import DEFAULT
+
+    return DEFAULT
+
+
+def kits_with_radio() -> tuple[str, ...]:
+    """Simulated kits whose programs can join a simulated network; others have none, or no program that would."""
+    from iotprovision.simulator.kit.kinds import EMULATED, KINDS
+
+    return tuple(f"{name}{EMULATED}" for name, kind in KINDS.items() if kind.has_radio)
 
 
 def name_of(image: Image) -> str:

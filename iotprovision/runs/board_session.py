@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import functools
 from collections.abc import Sequence
@@ -16,7 +15,8 @@ from iotprovision.cloud.azure.enrolment import Enrolments
 from iotprovision.errors import AccessError, ProvisioningError
 from iotprovision.firmware.mcu import mcu_by_name
 from iotprovision.formats.winc_flash import CLIENT_AREA, FlashArea
-from iotprovision.runs.bench import Workplace
+from iotprovision.runs.bench import Bench
+from iotprovision.runs.job import Job
 from iotprovision.runs.report import Reporter
 from iotprovision.steps.credentials import ProvisioningFirmware
 from iotprovision.steps.identity import Chip
@@ -27,34 +27,33 @@ from iotprovision.steps.step import Record, Rules, Step, run
 class KitRun:
     """A context manager: inside it the kit is locked, and no other run can use it.
 
-    :param options: those of the command, with ``port``, ``dry_run`` and ``force`` among them
     :param command: its name: backups say who saved them
     :param owned: areas of the Wi-Fi module's flash that the command may write
     """
 
     def __init__(
         self,
-        options: argparse.Namespace,
-        place: Workplace,
+        job: Job,
+        bench: Bench,
         reporter: Reporter,
         command: str,
         owned: tuple[FlashArea, ...] = (CLIENT_AREA,),
     ) -> None:
-        self._options = options
-        self._place = place
+        self._job = job
+        self._bench = bench
         self._reporter = reporter
         self._command = command
-        self._rules = Rules(options.dry_run, frozenset({"force"} if options.force else ()))
-        self.kit = find_kit(place.serial_suffix, options.port, place.named_kit, reporter.notice)
+        self._rules = Rules(job.dry_run, job.forced)
+        self.kit = find_kit(bench.serial_suffix, job.port, bench.named_kit, reporter.notice)
         tell_kit(self.kit, reporter)
-        self.files = place.store.for_kit(self.kit.serial_number)
-        self._scripts = functools.partial(place.cache().scripts_for, self.kit.mcu)
-        self.target = place.target(self.kit, owned)
+        self.files = bench.store.for_kit(self.kit.serial_number)
+        self._scripts = functools.partial(bench.cache().scripts_for, self.kit.mcu)
+        self.target = bench.target(self.kit, owned)
         self.chip = Chip(self.target)
         self._resources = contextlib.ExitStack()
 
     def __enter__(self) -> KitRun:
-        if not self._options.dry_run:
+        if not self._job.dry_run:
             self._resources.enter_context(self.files.lock())
         self._resources.enter_context(self.target)
         if self.kit.name_given:
@@ -84,7 +83,7 @@ class KitRun:
         :param application: what the MCU runs from then on; None for what it held
         """
         kept = ApplicationKept(
-            self.target, self.kit, self._place.known_images(self.kit), self.files, now, saved_by=self._command
+            self.target, self.kit, self._bench.known_images(self.kit), self.files, now, saved_by=self._command
         )
         needs_mcu = on_chips or through_bridge or application
         versions = {"debugger": self.kit.debugger_version}
@@ -94,7 +93,7 @@ class KitRun:
                 self._scripts()  # fetched and checked before anything is done
             steps += [kept, *through_bridge]
         if on_chips:
-            firmware = self._place.firmware(self.kit, "iotprovision")
+            firmware = self._bench.firmware(self.kit, "iotprovision")
             versions["provisioning_firmware"] = firmware.name
             steps += [ProvisioningFirmware(self.target, firmware.load, firmware.name), *on_chips]
         steps += after

@@ -18,6 +18,7 @@ from typing import Any
 
 from iotprovision import __version__
 from iotprovision.errors import ExitCode, StoreError
+from iotprovision.runs.job import Job
 from iotprovision.steps.step import Record
 from iotprovision.store.folder import FILE_MODE
 
@@ -118,7 +119,7 @@ def changes_of(record: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def record_of(
-    options: Mapping[str, Any],
+    job: Job,
     steps: Sequence[tuple[str, Record]],
     document: Mapping[str, Any],
     exit_code: ExitCode,
@@ -127,20 +128,17 @@ def record_of(
 ) -> dict[str, Any]:
     """What is recorded of a run. Only what is named here gets into it, so no secret does.
 
-    :param options: of the command line
     :param steps: that ended well, each with the serial number of its kit
     :param document: the JSON document of the run
     """
-    actions = list(options.get("actions") or [])
-    command = options.get("command") or "actions"
     record: dict[str, Any] = {
         "time": began.isoformat(timespec="milliseconds"),
         "seconds": round((ended - began).total_seconds(), 3),
-        "run": " ".join(actions) or command,
-        "command": command,
-        "actions": actions,
-        "cloud": options.get("cloud_provider"),
-        "method": options.get("provision_method"),
+        "run": " ".join(job.actions) or job.command,
+        "command": "actions" if job.actions else job.command,
+        "actions": list(job.actions),
+        "cloud": job.cloud,
+        "method": job.method,
         "exit_code": int(exit_code),
         "result": exit_code.name.lower(),
         "versions": {

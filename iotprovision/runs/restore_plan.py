@@ -9,7 +9,7 @@ from iotprovision.errors import StoreError, UsageError
 from iotprovision.firmware.hex_image import HexImage
 from iotprovision.formats.winc_flash import CLIENT_AREA, ROOT_STORE
 from iotprovision.formats.winc_image import WincImage
-from iotprovision.runs.bench import Workplace
+from iotprovision.runs.bench import Bench
 from iotprovision.runs.board_session import KitRun, now
 from iotprovision.steps.credentials import CLIENT_AREA_KIND
 from iotprovision.steps.id_scope import SLOT_KIND
@@ -47,7 +47,7 @@ def why_passed_over(files: Store, part: str, backup: Backup) -> str:
     return why_broken(AREAS[part], content) if len(content) == AREAS[part].size else ""
 
 
-def restore(work: KitRun, place: Workplace, chosen: Mapping[str, Backup], as_they_are: bool) -> None:
+def restore(work: KitRun, bench: Bench, chosen: Mapping[str, Backup], as_they_are: bool) -> None:
     """Put backups back and prove it.
 
     :param chosen: by the names that the command line has for the parts
@@ -94,7 +94,7 @@ def restore(work: KitRun, place: Workplace, chosen: Mapping[str, Backup], as_the
         on_chips,
         after=after,
         application=_application(work, chosen["application"]) if "application" in chosen else None,
-        through_bridge=_firmware(work, place, loads["wifi-firmware"], names["wifi-firmware"])
+        through_bridge=_firmware(work, bench, loads["wifi-firmware"], names["wifi-firmware"])
         if "wifi-firmware" in chosen
         else (),
     )
@@ -113,8 +113,8 @@ def _application(work: KitRun, backup: Backup) -> ApplicationRestored:
     return ApplicationRestored(work.target, lambda: HexImage.load(path, work.kit.mcu), backup.name)
 
 
-def _firmware(work: KitRun, place: Workplace, load: Callable[[], bytes], name: str) -> list[Step]:
-    bridge = place.firmware(work.kit, "wincupgrade")
+def _firmware(work: KitRun, bench: Bench, load: Callable[[], bytes], name: str) -> list[Step]:
+    bridge = bench.firmware(work.kit, "wincupgrade")
     firmware = WifiModuleFirmware(
         work.target, lambda: WincImage(load(), name), work.files, now, thorough=True, newer_will_do=False
     )

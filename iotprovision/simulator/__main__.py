@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from iotprovision.errors import ExitCode, ProvisioningError, UsageError
-from iotprovision.simulator.kit.kinds import EMULATED, KINDS, SimulatedKitName
-
-DEFAULT_KIT = "avr-iot-wa"
+from iotprovision.simulator.kit.kinds import DEFAULT, EMULATED, KINDS, SimulatedKitName
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -38,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         help="put kits on the bus until stopped (Ctrl-C or SIGTERM); prints one JSON line a kit",
     )
-    serve.add_argument("kit", nargs="*", metavar="KIT", help=f"default: {DEFAULT_KIT}")
+    serve.add_argument("kit", nargs="*", metavar="KIT", help=f"default: {DEFAULT}")
     serve.add_argument("--debugger", metavar="VERSION", help="firmware of the debugger, e.g. 1.22.73")
     serve.add_argument(
         "--while-input-is-open",
@@ -75,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 def _serve(arguments: argparse.Namespace, folder: Path) -> int:
     from iotprovision.simulator.usb.kit_process import serve
 
-    names = _names(arguments.kit or [DEFAULT_KIT])
+    names = _names(arguments.kit or [DEFAULT])
     serve(names, folder, sys.stdout, _version(arguments), arguments.while_input_is_open)
     return ExitCode.OK
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from iotprovision.simulator.cloud.sandbox_account import SandboxAccount
 
 
-class SimulatedBench:
+class Simulation:
     """A context manager: inside it, this program's USB and serial ports are those of the simulated kit.
 
     A kit that is being served from the folder already (``python -m iotprovision.simulator serve``) is used as it is,
@@ -59,7 +59,7 @@ class SimulatedBench:
         self._azure: LocalAzure | None = None
         self._resources = contextlib.ExitStack()
 
-    def __enter__(self) -> SimulatedBench:
+    def __enter__(self) -> Simulation:
         with contextlib.ExitStack() as resources:
             # The cloud first: only one run can have it, so that no kit of a run which is just ending is used.
             if self._cloud:

@@ -1,7 +1,7 @@
 """The command line: what is declared is read, what makes no sense is refused, and help is cheap."""
 
-import argparse
 import ast
+import dataclasses
 import io
 import os
 import subprocess
@@ -11,13 +11,19 @@ from pathlib import Path
 import pytest
 
 import iotprovision
-from iotprovision.cli import main, parse
-from iotprovision.command_line.options import COMMANDS, build_parser
-from iotprovision.commands import command_parser
+from iotprovision.cli import main
+from iotprovision.command_line.options import method_options, options
+from iotprovision.command_line.parsers import options_of
+from iotprovision.command_line.parsing import parse as parse_all
+from iotprovision.commands import Commands
 from iotprovision.environment import Environment
 from iotprovision.errors import ExitCode, UsageError
+from iotprovision.frozen import Frozen
+from iotprovision.option import Option
+from iotprovision.runs.job import Job
 
 PACKAGE = Path(iotprovision.__file__).parent
+COMMANDS = Commands()
 
 
 @pytest.fixture
@@ -25,36 +31,61 @@ def environment(tmp_path: Path) -> Environment:
     return Environment(io.StringIO(), io.StringIO(), {"IOTPROVISION_HOME": str(tmp_path / "store")})
 
 
-def names_read(*files: str) -> set[str]:
-    """Every attribute that the program reads of an object called ``options`` or ``_options``, outside the parser."""
+def parse(arguments: list[str], environment: Environment) -> Job:
+    return parse_all(arguments, environment, COMMANDS)[0]
+
+
+def request_of(arguments: list[str], environment: Environment) -> Frozen:
+    return parse_all(arguments, environment, COMMANDS)[1]
+
+
+def names_read(holder: str, folder: Path) -> set[str]:
+    """Every attribute that is read of an object of that name, or of one whose name has an underscore before it."""
     names: set[str] = set()
-    for file in (
-        PACKAGE / name for name in ("cli.py", "frame.py", "kit_run.py", "passphrases.py", "workplace.py", *files)
-    ):
+    for file in folder.rglob("*.py") if folder.is_dir() else [folder]:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
                 owner = node.value
-                holder = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
-                if holder in {"options", "_options"}:
+                name = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
+                if name in {holder, f"_{holder}"}:
                     names.add(node.attr)
     return names
 
 
-def declared(parser: argparse.ArgumentParser) -> set[str]:
-    """What the options of a parser are called once they are read."""
-    without_value = (argparse._HelpAction, argparse._VersionAction)
-    return {action.dest for action in parser._actions if not isinstance(action, without_value)}
+def read_below_the_command_line() -> set[str]:
+    files = [file for room in ("commands", "methods") for file in sorted((PACKAGE / room).glob("*.py"))]
+    files += [PACKAGE / "command_line" / "passphrases.py", *sorted((PACKAGE / "runs").glob("*.py"))]
+    names = {name for file in files for name in names_read("job", file)}
+    return names | (names_read("self", PACKAGE / "runs" / "job.py") if "forced" in names else set())
 
 
-def test_every_option_is_read() -> None:
-    assert declared(build_parser()) - names_read("app.py") == set()
+def names_of(rows: tuple[Option, ...]) -> set[str]:
+    return {option.name for option in rows}
+
+
+def test_every_option_is_a_value_of_a_job_that_is_read() -> None:
+    fields = {field.name for field in dataclasses.fields(Job)}
+    names = names_of(options()) - names_of(method_options())
+    assert names - fields == {"wincupgrade"}, "which is one of the actions"
+    assert fields - read_below_the_command_line() == set()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_of_a_command_is_read(command: str) -> None:
-    options = declared(command_parser(command, build_parser()))
-    assert {"json", "simulate", "logging"} < options
-    assert options - names_read(f"commands/{command}.py") == set()
+    module = COMMANDS[command]
+    own = names_of(module.OPTIONS)
+    assert set(module.Request.names()) - own == set()
+    assert own - set(module.Request.names()) <= names_of(options())
+    assert set(module.SHARED) <= names_of(options())
+    assert {"json", "simulate", "logging"} <= names_of(options_of(module))
+    assert set(module.Request.names()) - names_read("request", PACKAGE / "commands" / f"{command}.py") == set()
+
+
+def test_an_option_is_spelled_in_one_row_only() -> None:
+    for rows in (options(), *(options_of(COMMANDS[command]) for command in COMMANDS)):
+        spellings = [spelling for option in rows for spelling in option.spellings]
+        assert len(spellings) == len(set(spellings))
+        assert len(names_of(rows)) == len(rows)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -85,12 +116,9 @@ def test_an_option_of_actions_is_refused_with_a_command(
 def test_options_of_a_command_are_refused_with_actions(
     environment: Environment, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own = {
-        option
-        for command in COMMANDS
-        for action in command_parser(command, build_parser())._actions
-        for option in action.option_strings
-    } - {option for action in build_parser()._actions for option in action.option_strings}
+    actions = {spelling for option in options() for spelling in option.spellings}
+    all_of_commands = (option for command in COMMANDS for option in COMMANDS[command].OPTIONS)
+    own = {spelling for option in all_of_commands for spelling in option.spellings} - actions
     assert own
     for option in own:
         assert main(["certs", option], environment) == ExitCode.USAGE
@@ -99,9 +127,10 @@ def test_options_of_a_command_are_refused_with_actions(
 
 def test_a_command_is_found_wherever_it_stands(environment: Environment) -> None:
     for arguments in (["-s", "12", "--simulate", "history"], ["history", "--simulate", "-s", "12"]):
-        options = parse(arguments, environment)
-        assert (options.command, options.simulate, options.serial_number) == ("history", "avr-iot-wa", "12")
-    assert parse(["-s", "history", "certs"], environment).command is None
+        job = parse(arguments, environment)
+        assert (job.command, job.simulate, job.serial_number) == ("history", "avr-iot-wa", "12")
+    job = parse(["-s", "history", "certs"], environment)
+    assert (job.command, job.actions, job.serial_number) == ("provision", ("certs",), "history")
 
 
 def test_a_command_takes_the_settings_that_it_shares_and_leaves_the_others(environment: Environment) -> None:
@@ -111,7 +140,7 @@ def test_a_command_takes_the_settings_that_it_shares_and_leaves_the_others(envir
 
 
 def test_options_are_spelled_as_users_know_them() -> None:
-    spelled = {option for action in build_parser()._actions for option in action.option_strings}
+    spelled = {spelling for option in options() for spelling in option.spellings} | {"-h", "--help", "-V", "--version"}
     assert spelled >= {
         *("-h", "-c", "-m", "-a", "-P", "-p", "-f", "-app", "-ssid", "-psk", "-auth", "-s", "-l", "-V"),
         *("--verify", "--help", "--cloud-provider", "--provision-method", "--aws-profile", "--port"),
@@ -147,15 +176,15 @@ def test_what_makes_no_sense_is_refused(arguments: list[str], word: str, environ
 
 
 def test_all_is_every_action(environment: Environment) -> None:
-    everything = ["dbgupgrade", "certs", "provision", "links", "application"]
+    everything = ("dbgupgrade", "certs", "provision", "links", "application")
     assert parse(["-m", "jitr"], environment).actions == everything
     assert parse(["-m", "custom", "all"], environment).actions == everything
-    assert parse(["none"], environment).actions == ["none"]
+    assert parse(["none"], environment).actions == ("none",)
 
 
 def test_simulate_takes_an_action_for_an_action(environment: Environment) -> None:
-    options = parse(["-m", "jitr", "--simulate", "certs"], environment)
-    assert (options.simulate, options.actions) == ("avr-iot-wa", ["certs"])
+    job = parse(["-m", "jitr", "--simulate", "certs"], environment)
+    assert (job.simulate, job.actions) == ("avr-iot-wa", ("certs",))
     assert parse(["-m", "jitr", "--simulate", "avr-iot-wg"], environment).simulate == "avr-iot-wg"
 
 
@@ -166,9 +195,9 @@ def write_settings(environment: Environment, text: str) -> None:
 
 def test_settings_file_gives_defaults_and_the_command_line_wins(environment: Environment) -> None:
     write_settings(environment, "org: Example Devices\naws-profile: factory\nno-lock: true\nprovision-method: jitr\n")
-    options = parse(["-a", "mine"], environment)
-    assert (options.org, options.aws_profile, options.no_lock) == ("Example Devices", "mine", True)
-    assert options.provision_method == "jitr"
+    job = parse(["-a", "mine"], environment)
+    assert (job.organization, job.method_options["aws_profile"], job.no_lock) == ("Example Devices", "mine", True)
+    assert job.method == "jitr"
 
 
 @pytest.mark.parametrize(
@@ -193,8 +222,8 @@ def test_settings_file_with_mistakes(text: str, word: str, environment: Environm
 @pytest.mark.parametrize("value", ["01234567", "1234.5678", "2026-11-22", "12_345_678", "1:30:00.00", "false888"])
 def test_settings_are_taken_as_they_are_written(value: str, environment: Environment) -> None:
     write_settings(environment, f"wifi-psk: {value}\nwifi-ssid: {value}\n")
-    options = parse(["application"], environment)
-    assert (options.wifi_psk, options.wifi_ssid) == (value, value)
+    job = parse(["application"], environment)
+    assert (job.wifi_passphrase, job.wifi_ssid) == (value, value)
 
 
 @pytest.mark.parametrize("value", ['"hunter22', "[hunter22", "[hunter22]", "{hunter22: 1}", "*hunter22", "!hunter22!x"])
@@ -208,8 +237,8 @@ def test_a_passphrase_in_a_settings_file_with_a_mistake_is_not_shown(value: str,
 
 def test_settings_for_all_runs_are_left_out_where_they_are_of_no_use(environment: Environment, tmp_path: Path) -> None:
     write_settings(environment, f"ssid: home\npsk-file: {tmp_path}\nwifi-module-firmware: {tmp_path}\n")
-    options = parse(["certs"], environment)
-    assert (options.wifi_ssid, options.wifi_module_firmware) == (None, None)
+    job = parse(["certs"], environment)
+    assert (job.wifi_ssid, job.wifi_module_firmware) == (None, None)
     assert parse(["application"], environment).wifi_ssid == "home"
     assert parse(["certs", "-w"], environment).wifi_module_firmware == tmp_path
     with pytest.raises(UsageError, match="application"):
@@ -222,9 +251,9 @@ def test_a_passphrase_on_the_command_line_wins_over_the_file_of_the_settings(
     environment: Environment, tmp_path: Path
 ) -> None:
     write_settings(environment, f"ssid: home\npsk-file: {tmp_path}\n")
-    options = parse(["application", "-psk", "correct horse"], environment)
-    assert (options.psk_file, options.wifi_psk_can_be_seen) == (None, True)
-    assert not parse(["application"], environment).wifi_psk_can_be_seen
+    job = parse(["application", "-psk", "correct horse"], environment)
+    assert (job.wifi_passphrase_file, job.wifi_passphrase_can_be_seen) == (None, True)
+    assert not parse(["application"], environment).wifi_passphrase_can_be_seen
 
 
 def test_a_home_that_nobody_has() -> None:
@@ -255,9 +284,10 @@ def test_settings_from_the_environment_win_over_the_file(environment: Environmen
     write_settings(environment, "aws-profile: factory\nrcn: Root\n")
     home = str(environment.store_folder)
     variables = {"IOTPROVISION_HOME": home, "IOTPROVISION_AWS_PROFILE": "lab", "IOTPROVISION_NO_LOCK": "1"}
-    options = parse(["-m", "jitr"], Environment(variables=variables))
-    assert (options.aws_profile, options.rcn, options.no_lock) == ("lab", "Root", True)
-    assert parse(["-m", "jitr", "-a", "mine"], Environment(variables=variables)).aws_profile == "mine"
+    job = parse(["-m", "jitr"], Environment(variables=variables))
+    assert (job.method_options["aws_profile"], job.root_common_name, job.no_lock) == ("lab", "Root", True)
+    job = parse(["-m", "jitr", "-a", "mine"], Environment(variables=variables))
+    assert job.method_options["aws_profile"] == "mine"
     with pytest.raises(UsageError, match="IOTPROVISION_NO_LOCK"):
         parse(["-m", "jitr"], Environment(variables={"IOTPROVISION_HOME": home, "IOTPROVISION_NO_LOCK": "perhaps"}))
 
@@ -265,10 +295,10 @@ def test_settings_from_the_environment_win_over_the_file(environment: Environmen
 def test_a_passphrase_in_the_environment_wins_over_a_file_in_the_settings(environment: Environment) -> None:
     write_settings(environment, "psk-file: somewhere\n")
     variables = {**environment.variables, "IOTPROVISION_WIFI_PSK": "correct horse"}
-    options = parse(["-m", "jitr", "-ssid", "lab"], Environment(variables=variables))
-    assert (options.wifi_psk, options.psk_file) == ("correct horse", None)
-    options = parse(["-m", "jitr", "-ssid", "lab", "--psk-file", "here"], Environment(variables=variables))
-    assert options.psk_file == Path("here")
+    job = parse(["-m", "jitr", "-ssid", "lab"], Environment(variables=variables))
+    assert (job.wifi_passphrase, job.wifi_passphrase_file) == ("correct horse", None)
+    job = parse(["-m", "jitr", "-ssid", "lab", "--psk-file", "here"], Environment(variables=variables))
+    assert job.wifi_passphrase_file == Path("here")
 
 
 def test_a_misspelt_variable_is_an_error(environment: Environment) -> None:
@@ -282,7 +312,7 @@ def test_newer_spellings_mean_the_same(environment: Environment) -> None:
     older = parse(["-m", "jitr", "-ssid", "a", "-psk", "12345678", "-auth", "open", "-l", "info"], environment)
     newer = parse(["-m", "jitr", "--ssid", "a", "--psk", "12345678", "--auth", "open", "-v", "info"], environment)
     assert older == newer
-    assert parse(["-m", "jitr", "account"], environment).actions == ["certs"]
+    assert parse(["-m", "jitr", "account"], environment).actions == ("certs",)
 
 
 def test_help_and_version_import_nothing_heavy() -> None:

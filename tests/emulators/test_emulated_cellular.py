@@ -12,7 +12,7 @@ from support.command_streams import LINE_ENDS, stream
 from support.provisioning_transcript import CELLULAR_MINI, check_answer, exchanges
 from support.running import kit_folder, meters, run_command, run_tool
 
-from iotprovision.simulator.bench import SimulatedBench
+from iotprovision.simulator.bench import Simulation
 from iotprovision.simulator.board.board import Board
 
 pytest.importorskip("yasimavr", reason="the emulator extra is not installed: pip install '.[emulator]'")
@@ -186,6 +186,6 @@ def test_the_kit_without_a_demo(tmp_path: Path) -> None:
     """Its firmware answers no ping as it should, and the modem is used several times in between."""
     outcome = run_tool(tmp_path, *job(CELLULAR, "mar", "certs", "provision", "links"))
     assert outcome.code == 0, outcome.err
-    with SimulatedBench(tmp_path / "simulator", f"{CELLULAR}@emulated", "default", False) as bench:
+    with Simulation(tmp_path / "simulator", f"{CELLULAR}@emulated", "default", False) as bench:
         connection = bench.power_up()
     assert connection["failure"] == "" and connection["attempts"][-1]["accepted"]

@@ -11,7 +11,7 @@ from support.provisioning_transcript import SAM_IOT_WG, SAM_IOT_WX, check_answer
 from support.running import kit_folder, run_tool
 from support.simulated_chips import board_with, flash_of
 
-from iotprovision.simulator.bench import SimulatedBench
+from iotprovision.simulator.bench import Simulation
 from iotprovision.simulator.board.board import Board
 from iotprovision.simulator.models.modelled_mcu import ModelledMcu
 
@@ -162,7 +162,7 @@ def test_provisioned_and_connected(kit: str, method: str, tmp_path: Path) -> Non
     first = run_tool(tmp_path, *job, "--json")
     assert first.code == 0, first.err
     assert (kit_folder(tmp_path, name) / "winc.bin").is_file()
-    with SimulatedBench(tmp_path / "simulator", name, "default", method == "sandbox") as bench:
+    with Simulation(tmp_path / "simulator", name, "default", method == "sandbox") as bench:
         connection = bench.power_up()
     assert connection["failure"] == ""
     assert connection["attempts"][-1]["accepted"]

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from iotprovision.command_line import firmware_command
 from iotprovision.errors import AccessError, ExitCode, ProofError, UsageError
-from iotprovision.firmware import command
 from iotprovision.firmware.cache import FirmwareCache, cache_folder
 from iotprovision.firmware.index import FirmwareIndex, load_index
 
@@ -242,14 +242,14 @@ class TestCommand:
 
     def test_fetches_everything_of_a_kit_and_then_needs_no_network(self, tmp_path, capsys) -> None:
         environment = {**os.environ, "IOTPROVISION_CACHE": str(tmp_path)}
-        assert command.main(["--kit", "avr-iot wa"], environment) == ExitCode.OK
+        assert firmware_command.main(["--kit", "avr-iot wa"], environment) == ExitCode.OK
         assert "8 images ready" in capsys.readouterr().out
         offline = {**environment, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": os.devnull}
-        assert command.main([], offline) == ExitCode.OK
+        assert firmware_command.main([], offline) == ExitCode.OK
         assert "23 images ready" in capsys.readouterr().out
 
     def test_lists_what_there_is_and_fetches_nothing(self, environment, tmp_path, capsys) -> None:
-        assert command.main(["--list"], environment) == ExitCode.OK
+        assert firmware_command.main(["--list"], environment) == ExitCode.OK
         lines = capsys.readouterr().out.splitlines()
         assert len(lines) == 1 + len(load_index().images)
         assert not (tmp_path / "cache").exists()
@@ -257,15 +257,15 @@ class TestCommand:
         assert demo.split()[1:5] == ["4.1.2", "demo-aws", "123222", "no"]
 
     def test_without_a_network_it_ends_with_code_4_and_the_reason(self, environment, capsys) -> None:
-        assert command.main([], environment) == ExitCode.ACCESS
+        assert firmware_command.main([], environment) == ExitCode.ACCESS
         err = capsys.readouterr().err
         assert "Cannot fetch pykitcommander==2.8.3.18" in err
         assert "Traceback" not in err
 
     def test_an_unknown_kit_ends_with_code_2(self, environment, capsys) -> None:
-        assert command.main(["--kit", "Toaster"], environment) == ExitCode.USAGE
+        assert firmware_command.main(["--kit", "Toaster"], environment) == ExitCode.USAGE
         assert "AVR-IoT WA" in capsys.readouterr().err
 
     def test_a_wheel_that_is_none_ends_with_code_2(self, environment, tmp_path, capsys) -> None:
-        assert command.main(["--from-wheel", str(tmp_path / "x.whl")], environment) == ExitCode.USAGE
+        assert firmware_command.main(["--from-wheel", str(tmp_path / "x.whl")], environment) == ExitCode.USAGE
         assert "pykitcommander-2.8.3.18" in capsys.readouterr().err

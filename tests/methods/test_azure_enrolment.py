@@ -19,15 +19,17 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from support.certificate_chain import Signer, new_key
 from support.running import Outcome, kit_folder, run_command, run_tool, snapshot
 
-from iotprovision.cli import parse
 from iotprovision.cloud.azure.central import CentralApplication
 from iotprovision.cloud.azure.enrolment import Enrolments
 from iotprovision.cloud.azure.provisioning_service import ProvisioningService
 from iotprovision.cloud.azure.service import Place
+from iotprovision.command_line.parsing import parse
+from iotprovision.commands import Commands
 from iotprovision.environment import Environment
 from iotprovision.errors import CloudDeniedError, CloudError, ExitCode, UsageError
 from iotprovision.findings import State
 from iotprovision.pki.device_files import DeviceFiles
+from iotprovision.runs.job import Job
 from iotprovision.simulator.cloud.azure import LocalAzure, Request
 from iotprovision.steps.azure import AzureDeviceFiles, DeviceEnrolled, EnrolmentRemoved, ReplacedCertificates
 from iotprovision.store.folder import Store
@@ -505,13 +507,13 @@ def test_a_setting_waits_for_azure(tmp_path: Path) -> None:
 def test_a_service_that_is_a_setting_was_not_typed(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("azure-dps: my-dps\n")
 
-    def parsed(*arguments: str) -> Any:
-        return parse(arguments, Environment(variables={"IOTPROVISION_HOME": str(tmp_path)}))
+    def parsed(*arguments: str) -> Job:
+        return parse(arguments, Environment(variables={"IOTPROVISION_HOME": str(tmp_path)}), Commands())[0]
 
-    assert parsed("unprovision").cloud_provider == "aws"
+    assert parsed("unprovision").cloud == "aws"
     with pytest.raises(UsageError, match="names a service of Azure"):
         parsed("unprovision", "--azure-dps", "my-dps")
-    assert parsed("unprovision", "-c", "azure").azure_dps == "my-dps"
+    assert parsed("unprovision", "-c", "azure").method_options["azure_dps"] == "my-dps"
     for command in ("unprovision", "provision"):
-        options = parsed(command, "-c", "azure", "--azure-central", "my-app")
-        assert (options.azure_dps, options.azure_central) == (None, "my-app")
+        options = parsed(command, "-c", "azure", "--azure-central", "my-app").method_options
+        assert (options["azure_dps"], options["azure_central"]) == (None, "my-app")

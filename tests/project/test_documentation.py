@@ -61,8 +61,11 @@ class Place:
 
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
         words = shlex.split(command)
-        module = {"iotprovision": "iotprovision", "iotprovision-firmware": "iotprovision.firmware.command"}[words[0]]
-        program = [sys.executable, "-m", module, *words[1:]]
+        programs = {
+            "iotprovision": "iotprovision",
+            "iotprovision-firmware": "iotprovision.command_line.firmware_command",
+        }
+        program = [sys.executable, "-m", programs[words[0]], *words[1:]]
         if "--simulate" not in words:
             program = [sys.executable, "-m", "iotprovision.simulator", "run", "--state", str(self.bus), "--", *program]
         return subprocess.run(

@@ -27,7 +27,7 @@ from support.running import Outcome, kit_folder, meters, run_tool, snapshot
 from iotprovision.boards.catalogue import KitDescription, kits
 from iotprovision.errors import ExitCode
 from iotprovision.firmware.index import load_index
-from iotprovision.simulator.bench import SimulatedBench
+from iotprovision.simulator.bench import Simulation
 from iotprovision.simulator.kit.kinds import KINDS, SimulatedKitName
 from iotprovision.simulator.kit.state import reset
 
@@ -101,7 +101,7 @@ class Board:
 
     def connect(self, sandbox: bool) -> Any:
         """The first power-up, where the run itself ended before it."""
-        with SimulatedBench(self.home / "simulator", self.simulated, "default", sandbox) as bench:
+        with Simulation(self.home / "simulator", self.simulated, "default", sandbox) as bench:
             return json.loads(json.dumps(bench.power_up()))
 
 

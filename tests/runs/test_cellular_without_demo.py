@@ -16,7 +16,7 @@ from support.simulated import kits_on_the_bus, on_the_bus
 from iotprovision.boards.nedbg.detection import find_kit
 from iotprovision.cloud.aws.server_authorities import server_authorities
 from iotprovision.errors import ExitCode
-from iotprovision.simulator.bench import SimulatedBench
+from iotprovision.simulator.bench import Simulation
 from iotprovision.simulator.kit.kinds import SimulatedKitName
 from iotprovision.simulator.kit.state import reset
 
@@ -52,7 +52,7 @@ def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     first = run_tool(home, *job(method, *WITHOUT_DEMO))
     assert first.code == 0, first.err
     writes = meters(home, KIT)["modem_writes"]
-    with SimulatedBench(home / "simulator", KIT, "default", method == "sandbox") as bench:
+    with Simulation(home / "simulator", KIT, "default", method == "sandbox") as bench:
         connection = bench.power_up()
     second = run_tool(home, *job(method, *WITHOUT_DEMO), "--json")
     assert second.code == 0, second.err

@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 from support.running import run_tool
 
-from iotprovision.cli import parse
-from iotprovision.commands.perform import framed
+from iotprovision.command_line.parsing import parse
+from iotprovision.commands import Commands
 from iotprovision.environment import Environment
 from iotprovision.errors import ExitCode, StoreError
 from iotprovision.runs.history import History
+from iotprovision.runs.recorded_run import recorded
 from iotprovision.runs.report import Reporter
 
 CERTS = ("--simulate", "-c", "aws", "-m", "mar", "certs")
@@ -172,7 +173,8 @@ def test_nothing_that_a_run_leaves_in_its_record_escapes(tmp_path: Path) -> None
         reporter.add("kit", {"serial_number": {1}})  # no JSON can hold a set
         return ExitCode.OK
 
-    assert framed(parse(CERTS, environment), environment, True, work) == ExitCode.OK
+    job, _ = parse(CERTS, environment, Commands())
+    assert recorded(job, environment, True, work) == ExitCode.OK
     assert "Warning: The run could not be added to the history: TypeError" in err.getvalue()
 
 

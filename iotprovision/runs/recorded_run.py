@@ -1,4 +1,4 @@
-"""What is around everything that the command line asks for: messages, log, history, exit code; nothing escapes."""
+"""What is around every run: messages, log, history, exit code; nothing escapes."""
 
 from __future__ import annotations
 
@@ -7,47 +7,38 @@ import errno
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from iotprovision import interrupts
+from iotprovision.environment import Environment
 from iotprovision.errors import ExitCode, InterruptedRunError, ProvisioningError, StoreError
+from iotprovision.runs.bench import state_folder
 from iotprovision.runs.history import History, record_of
+from iotprovision.runs.job import Job
 from iotprovision.runs.report import Reporter, set_up_log
 from iotprovision.store.folder import Store
 
-if TYPE_CHECKING:
-    import argparse
-
-    from iotprovision.environment import Environment
-
 FULL_OR_READ_ONLY = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
-SIMULATOR_FOLDER = "simulator"
 
 Work = Callable[[Reporter, contextlib.ExitStack], ExitCode]
 
 
-def state_folder(options: argparse.Namespace, environment: Environment) -> Path:
-    """Where log and history are: those of simulated runs are never mixed with the others."""
-    return environment.store_folder / SIMULATOR_FOLDER if options.simulate else environment.store_folder
-
-
-def framed(options: argparse.Namespace, environment: Environment, writes: bool, work: Work) -> ExitCode:
+def recorded(job: Job, environment: Environment, writes: bool, work: Work) -> ExitCode:
     """Do the work; nothing raised there reaches the caller.
 
     :param writes: whether the work may change anything; without it not even a log is kept
     :param work: is given what shows its events, and what closes all that it opens; gives the exit code
     """
-    reporter = Reporter(environment.out, environment.err, environment.variables, options.json)
+    reporter = Reporter(environment.out, environment.err, environment.variables, job.json)
     log_file: Path | None = None
     history: History | None = None
     began = _now()
     try:
         interrupts.treat_termination_as_interrupt()
-        folder = state_folder(options, environment)
+        folder = state_folder(job, environment)
         if writes:
             for part in dict.fromkeys((environment.store_folder, folder)):
                 Store(part).prepare()
-        log_file = set_up_log(folder if writes else None, options.logging, environment.err)
+        log_file = set_up_log(folder if writes else None, job.logging, environment.err)
         if writes:
             history = History(folder)
         with contextlib.ExitStack() as resources:
@@ -74,7 +65,7 @@ def framed(options: argparse.Namespace, environment: Environment, writes: bool, 
     if history is not None:
         try:  # whatever happens to the record: what was done is done all the same
             with interrupts.held():
-                history.add(record_of(vars(options), reporter.records, reporter.document, code, began, _now()))
+                history.add(record_of(job, reporter.records, reporter.document, code, began, _now()))
         except StoreError as error:
             reporter.warning(str(error))
         except Exception as error:  # noqa: BLE001 - nothing escapes
