@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.source import ROOT, Fault, Source, check, made_up, package_source
+from support.source import ROOT, Fault, Source, check, last_name, made_up, package_source
 
 from iotprovision.cli import main
 from iotprovision.environment import Environment
@@ -52,8 +52,7 @@ def unread_fields(source: Source, fields: Collection[str]) -> Iterator[Fault]:
 
 
 def unread_options(source: Source, names: Collection[str]) -> Iterator[Fault]:
-    owners = [(ast.unparse(node.value).split(".")[-1].lstrip("_"), node.attr) for node in _attributes(source)]
-    read = {attribute for owner, attribute in owners if owner in OPTIONS}
+    read = {node.attr for node in _attributes(source) if last_name(node.value) in OPTIONS}
     yield from (Fault(f"the option {name} is read nowhere") for name in names if name not in read)
 
 

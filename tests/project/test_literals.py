@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
-from support.source import Fault, Module, Source, check, made_up, package_source
+from support.source import Fault, Module, Source, check, last_name, made_up, package_source
 
 from iotprovision.boards.catalogue import kits
 from iotprovision.simulator.kit.kinds import KINDS
@@ -114,20 +114,12 @@ def _branch(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Attribute) and node.attr == "has_wifi":
         yield ".has_wifi"
     elif isinstance(node, ast.Compare) and not isinstance(node.ops[0], (ast.Is, ast.IsNot)):
-        sides = [_last_name(side) for side in (node.left, *node.comparators)]
+        sides = [last_name(side) for side in (node.left, *node.comparators)]
         yield from (f"a comparison of {side}" for side in sides if side in CHOICES)
-    elif isinstance(node, ast.Match) and _last_name(node.subject) in CHOICES:
-        yield f"a comparison of {_last_name(node.subject)}"
-    elif (
-        isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance" and _last_name(node.args[0]) == "identity"
-    ):
+    elif isinstance(node, ast.Match) and last_name(node.subject) in CHOICES:
+        yield f"a comparison of {last_name(node.subject)}"
+    elif isinstance(node, ast.Call) and last_name(node.func) == "isinstance" and last_name(node.args[0]) == "identity":
         yield "isinstance(identity, …)"
-
-
-def _last_name(node: ast.expr) -> str:
-    """``cloud`` of ``self._options.cloud``; empty for what has no name."""
-    name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
-    return name.lstrip("_")
 
 
 RULES = {

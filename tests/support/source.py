@@ -118,7 +118,8 @@ class Source:
                     yield Import(name, node.lineno, is_deferred)
             elif (
                 isinstance(node, ast.Call)
-                and ast.unparse(node.func).split(".")[-1] in ("import_module", "__import__")
+                and last_name(node.func) == "import_module"
+                and node.args
                 and isinstance(node.args[0], ast.Constant)
             ):
                 yield Import(str(node.args[0].value), node.lineno, is_deferred=True)
@@ -135,8 +136,14 @@ class Source:
         return ".".join([*above, *filter(None, [node.module])])
 
 
+def last_name(node: ast.expr) -> str:
+    """``cloud`` of ``self._job.cloud`` and of ``_cloud``; empty for what has no name."""
+    name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+    return name.lstrip("_")
+
+
 def _is_for_types(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+    return isinstance(node, ast.If) and last_name(node.test) == "TYPE_CHECKING"
 
 
 @cache
