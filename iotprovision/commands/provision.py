@@ -7,7 +7,6 @@ import contextlib
 import functools
 import secrets
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from iotprovision.boards.catalogue import KitDescription
@@ -129,9 +128,11 @@ class Run:
 
     def _find_kit(self, named: KitDescription | None) -> FoundKit:
         serial_number = self._place.serial_suffix
-        if DEBUGGER_UPGRADE in self._actions and not self._options.dry_run and needs_finishing():
+        finishes = DEBUGGER_UPGRADE in self._actions and not self._options.dry_run
+        other_runs = self._place.other_runs
+        if finishes and needs_finishing() and other_runs.upgraded_kit() is None:
             self._finish_debugger_upgrade()
-        kit = find_kit(serial_number, self._options.port, named, self._reporter.notice)
+        kit = find_kit(serial_number, self._options.port, named, self._reporter.notice, other_runs)
         tell_kit(kit, self._reporter)
         return kit
 
@@ -142,7 +143,7 @@ class Run:
         self._reporter.notice(f"A kit is in boot mode: its debugger gets firmware {archive.version}")
         self._reporter.step_begins(title)
         progress = functools.partial(self._reporter.progress, title)
-        serial_number = finish_upgrade(archive, self._upgrade_lock(), progress)
+        serial_number = finish_upgrade(archive, self._place.upgrade_turn, progress)
         self._debugger_is_written = True
         self._reporter.notice(f"The kit {serial_number} is back")
 
@@ -155,9 +156,6 @@ class Run:
             image = next(image for image in load_index().images if DEBUGGER_JOB in image.jobs)
             self._archive = DebuggerArchive.load(self._options.archive or self._place.cache().path(image))
         return self._archive
-
-    def _upgrade_lock(self) -> Path:
-        return self._place.cache().folder / "debugger-upgrade.lock"
 
     def _account_work(self, names: Names) -> AccountWork:
         at_hand = self._passphrases.ca_at_hand() is not None
@@ -211,7 +209,7 @@ class Run:
             clock=now,
             factory_roots=self._place.factory_roots(),
             debugger_archive=self._debugger_archive,
-            upgrade_lock=self._upgrade_lock(),
+            upgrade_turn=self._place.upgrade_turn,
             debugger_is_written=self._debugger_is_written,
             id_scope=self._id_scope(),
             wifi_module_upgrade=self._wifi_module_upgrade(kit) if WIFI_MODULE_UPGRADE in self._actions else None,

@@ -47,6 +47,11 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
     return platformdirs.user_cache_path("iotprovision", appauthor=False)
 
 
+def images_folder(environment: Mapping[str, str]) -> Path:
+    """The folder of the firmware images, which may not be there."""
+    return cache_folder(environment) / "firmware"
+
+
 class FirmwareCache:
     """The images of the index on this machine.
 
@@ -63,7 +68,7 @@ class FirmwareCache:
     ) -> None:
         self.environment = environment
         self.index = index or load_index()
-        self.folder = cache_folder(environment) / "firmware"
+        self.folder = images_folder(environment)
         self._announce = announce
 
     def place(self, image: Image) -> Path:

@@ -63,7 +63,7 @@ class Doctor:
         if rules:
             yield from guarded("udev-rule", lambda: [rules.check()])
         suffix, named = place.serial_suffix or "", place.named_kit
-        yield from guarded("kit-access", lambda: check_kits(suffix, port, named))
+        yield from guarded("kit-access", lambda: check_kits(suffix, port, named, place.other_runs))
         yield from guarded("store-access", lambda: check_store(place.store, place.history))
         yield from guarded("firmware-cache", lambda: check_firmware(place.cache(announce=False)))
         account = AccountHealth(place.account, self._methods, self._needs_account)

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pyedbglib.protocols.housekeepingprotocol import Jtagice3HousekeepingProtocol
 
 from iotprovision.boards.catalogue import KitDescription
-from iotprovision.boards.found import FoundKit, Obstacle, UnreachableKit
+from iotprovision.boards.found import OF_OTHER_RUNS, FoundKit, Obstacle, UnreachableKit
 from iotprovision.boards.nedbg.boot_mode import is_openable, prepare_usb
 from iotprovision.boards.nedbg.debugger import connection, vendor_errors
 from iotprovision.boards.nedbg.detection import detect_kits
 from iotprovision.boards.nedbg.target_session import LOWEST_VOLTS
 from iotprovision.boards.nedbg.wire.provisioning_link import BAUD_RATE
+from iotprovision.boards.other_runs import OtherRuns
 from iotprovision.boards.serial_port import open_port
 from iotprovision.errors import AccessError, ProvisioningError
 from iotprovision.firmware.index import load_index
@@ -25,12 +26,15 @@ RULE_CURE = "iotprovision doctor --install-udev-rule, then plug the kit in again
 PORT_WAIT = 0.5
 
 
-def check_kits(suffix: str, given_port: str | None, named: KitDescription | None) -> Iterator[Diagnosis]:
+def check_kits(
+    suffix: str, given_port: str | None, named: KitDescription | None, other_runs: OtherRuns
+) -> Iterator[Diagnosis]:
     """Look at every kit.
 
     :param suffix: end of the serial number of the kit that is meant, empty for all
     :param given_port: serial port of the kit, where it was given
     :param named: what a kit is taken for that does not say which it is
+    :param other_runs: the kits that they are using are not opened
     :raises UsageError: a port was given, and several kits are meant
     """
     try:
@@ -39,7 +43,7 @@ def check_kits(suffix: str, given_port: str | None, named: KitDescription | None
         yield from_error("usb-library", error)
     else:
         yield fine("usb-library", "libusb is there")
-    connected = detect_kits(named)
+    connected = detect_kits(named, other_runs)
     kits, others = chosen(connected, suffix, given_port)
     if not kits and not others:
         yield problem(
@@ -48,8 +52,9 @@ def check_kits(suffix: str, given_port: str | None, named: KitDescription | None
             "check that the USB cable carries data, that the kit is switched on, and that no virtual machine took it\n"
             "without a kit: add --simulate",
         )
+    upgrading = any(other.obstacle == Obstacle.IN_UPGRADE for other in others)
     for other in others:
-        yield _other(other)
+        yield _other(other, upgrading)
     for kit in kits:
         yield from _of_kit(kit, given_port)
 
@@ -61,9 +66,13 @@ def _of_kit(kit: FoundKit, given_port: str | None) -> Iterator[Diagnosis]:
     yield from guarded("serial-port", lambda: [_port(kit, given_port)])
 
 
-def _other(other: UnreachableKit) -> Diagnosis:
+def _other(other: UnreachableKit, upgrading: bool) -> Diagnosis:
+    if other.obstacle in OF_OTHER_RUNS:
+        check = "kit-access" if other.obstacle == Obstacle.BUSY else "boot-mode"
+        return note(check, f"{other.reason.what}. {other.reason.why}", other.reason.hint)
     if other.obstacle == Obstacle.BOOT_MODE:
-        cure = "" if is_openable() else f"\nit cannot be opened: {RULE_CURE}"
+        # In boot mode all look alike, and the one that another run is upgrading must not be opened.
+        cure = "" if upgrading or is_openable() else f"\nit cannot be opened: {RULE_CURE}"
         return problem("boot-mode", f"{other.reason.what}: {other.reason.why}", other.reason.hint + cure)
     if other.obstacle == Obstacle.SAME_NUMBER:
         return from_error("kit-access", other.reason)

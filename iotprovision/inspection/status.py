@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 
-from iotprovision.boards.found import FoundKit, UnreachableKit
+from iotprovision.boards.found import OF_OTHER_RUNS, FoundKit, UnreachableKit
 from iotprovision.boards.nedbg.detection import detect_kits
+from iotprovision.boards.other_runs import busy_kit
 from iotprovision.errors import ExitCode, KitNotFoundError, ProvisioningError, StoreError
 from iotprovision.findings import State
 from iotprovision.inspection.kit_choice import chosen
@@ -46,7 +47,7 @@ class Status:
 
         :param deep: whether the chips are read
         :param with_account: whether the account is asked
-        :returns: that of the first thing that could not be looked at
+        :returns: that of the first thing that could not be looked at; a kit of another run counts where none is free
         """
         self._place.open(needs_account=with_account)
         kits, others = self._chosen()
@@ -55,7 +56,12 @@ class Status:
         account = self._account(signer) if with_account else None
         shared = account.of_all() if account else []
         data = []
+        free = False
         for kit in kits:
+            if self._place.other_runs.use(kit.serial_number):  # it may have begun while others were looked at
+                others.append(busy_kit(kit.serial_number, kit.port, kit.name))
+                continue
+            free = True
             status = kit_status(kit, self._place.store.for_kit(kit.serial_number), signer, past, self._now)
             contents = self._read_chips(kit) if deep else None
             looks = list(status.looks)
@@ -73,6 +79,8 @@ class Status:
         for other in others:
             data.append(_shown_other(other))
             self._reporter.text(f"{_title_of_other(other)}\n{other.reason}\n")
+        if not free:
+            self._error = next((other.reason for other in others if other.obstacle in OF_OTHER_RUNS), None)
         self._reporter.add("kits", data)
         if account:
             self._reporter.add("in_account", [look.as_data() for look in shared])
@@ -88,12 +96,12 @@ class Status:
         return self._error.exit_code
 
     def _chosen(self) -> tuple[list[FoundKit], list[UnreachableKit]]:
-        connected = detect_kits(self._place.named_kit)
+        connected = detect_kits(self._place.named_kit, self._place.other_runs)
         wanted, unreachable = chosen(connected, self._place.serial_suffix or "", self._port)
         if (connected.kits or connected.unreachable) and not wanted and not unreachable:
             raise KitNotFoundError(
                 f"No connected kit has a serial number that ends in {self._place.serial_suffix}",
-                "Connected are:\n" + "\n".join(f"{kit.serial_number}  {kit.name}" for kit in connected.kits),
+                "Connected are:\n" + "\n".join(f"{kit.serial_number}  {kit.name}".rstrip() for kit in connected.all),
                 "look at the end of the serial number again.",
             )
         return [replace(kit, port=self._port or kit.port) for kit in wanted], unreachable

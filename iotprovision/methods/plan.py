@@ -87,7 +87,7 @@ class Plan:
         if DEBUGGER_UPGRADE in self._actions:
             # First of all on the kit: it restarts the MCU, and all that follows goes through the debugger.
             steps.append(
-                DebuggerFirmware(work.target, work.debugger_archive, work.upgrade_lock, work.debugger_is_written)
+                DebuggerFirmware(work.target, work.debugger_archive, work.upgrade_turn, work.debugger_is_written)
             )
         if NEEDS_MCU & set(self._actions):
             self.kept = ApplicationKept(work.target, work.kit, work.known_images, work.files, work.clock)
@@ -128,7 +128,7 @@ class Plan:
             bridge, firmware_of_module = _wifi_module(work, thorough=True)
             steps += [bridge, Proof(firmware_of_module)]
         if DEBUGGER_UPGRADE in self._actions:
-            firmware = DebuggerFirmware(work.target, work.debugger_archive, work.upgrade_lock, ask_again=True)
+            firmware = DebuggerFirmware(work.target, work.debugger_archive, work.upgrade_turn, ask_again=True)
             steps.append(Proof(firmware))
         if "provision" in self._actions:
             steps.append(_provisioning_firmware(work))

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from pathlib import Path
 
 from iotprovision.boards.found import FoundKit
 from iotprovision.boards.nedbg.board import Target
+from iotprovision.boards.upgrade_turn import UpgradeTurn
 from iotprovision.boards.wifi_network import WifiNetwork
 from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.azure.enrolment import Enrolments
@@ -93,7 +93,7 @@ class KitWork:
     :param clock: the time, with its time zone
     :param factory_roots: what the factory certificates of secure elements must come from
     :param debugger_archive: reads and judges the firmware for the debugger
-    :param upgrade_lock: file that is locked while a debugger is in boot mode
+    :param upgrade_turn: taken while a debugger is in boot mode
     :param debugger_is_written: that firmware was put into the debugger before the kit could be found
     :param id_scope: of the Azure Device Provisioning Service; None leaves the secure element's slot alone
     :param wifi_module_upgrade: needed by the action wincupgrade only
@@ -113,7 +113,7 @@ class KitWork:
     clock: Callable[[], datetime]
     factory_roots: Mapping[Kind, FactoryRoot]
     debugger_archive: Callable[[], DebuggerArchive]
-    upgrade_lock: Path
+    upgrade_turn: UpgradeTurn
     debugger_is_written: bool
     id_scope: IdScope | None = None
     wifi_module_upgrade: WifiModuleUpgrade | None = None

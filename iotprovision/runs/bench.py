@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from iotprovision.boards.catalogue import KitDescription
     from iotprovision.boards.found import FoundKit
     from iotprovision.boards.nedbg.board import Target
+    from iotprovision.boards.other_runs import OtherRuns
+    from iotprovision.boards.upgrade_turn import UpgradeTurn
     from iotprovision.cloud.aws.account import Account
     from iotprovision.cloud.azure.enrolment import Enrolments
     from iotprovision.environment import Environment
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from iotprovision.steps.kept_application import KnownImage
 
 SIMULATED_STORE = "certificates"
+UPGRADE_LOCK = "debugger-upgrade.lock"
 AGREED = "add --yes"
 
 
@@ -99,6 +102,29 @@ class Workplace:
         from iotprovision.boards.catalogue import kit_by_name
 
         return None if self._options.kit is None else kit_by_name(self._options.kit)
+
+    @property
+    def upgrade_turn(self) -> UpgradeTurn:
+        """The turn of this run among those that upgrade debuggers on this machine."""
+        from iotprovision.boards.upgrade_turn import UpgradeTurn
+
+        return UpgradeTurn(self._upgrade_lock, self._reporter.notice)
+
+    @property
+    def other_runs(self) -> OtherRuns:
+        """Tells which kits other runs are using; to be asked before this run locks its own."""
+        from iotprovision.boards.other_runs import OtherRuns
+
+        return OtherRuns(self.store, self._upgrade_lock)
+
+    @property
+    def _upgrade_lock(self) -> Path:
+        """Of all runs of this user that can see the same kits; simulated ones are on no bus of this machine."""
+        from iotprovision.firmware.cache import images_folder
+
+        if self.is_simulated:
+            return state_folder(self._options, self._environment) / UPGRADE_LOCK
+        return images_folder(self._environment.variables) / UPGRADE_LOCK
 
     def target(self, kit: FoundKit, owned: tuple[FlashArea, ...] = (CLIENT_AREA,)) -> Target:
         """The MCU of a kit; nothing is asked of it yet.

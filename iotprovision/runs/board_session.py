@@ -46,7 +46,7 @@ class KitRun:
         self._reporter = reporter
         self._command = command
         self._rules = Rules(options.dry_run, frozenset({"force"} if options.force else ()))
-        self.kit = find_kit(place.serial_suffix, options.port, place.named_kit, reporter.notice)
+        self.kit = find_kit(place.serial_suffix, options.port, place.named_kit, reporter.notice, place.other_runs)
         tell_kit(self.kit, reporter)
         self.files = place.store.for_kit(self.kit.serial_number)
         self._scripts = functools.partial(place.cache().scripts_for, self.kit.mcu)

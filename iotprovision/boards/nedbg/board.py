@@ -19,6 +19,7 @@ from iotprovision.boards.nedbg.wire.provisioning_link import BAUD_RATE, RESET_AG
 from iotprovision.boards.nedbg.wire.winc_bridge import BAUD_RATE as BRIDGE_BAUD_RATE
 from iotprovision.boards.nedbg.wire.winc_bridge import WincBridge
 from iotprovision.boards.serial_port import SerialLine, open_port
+from iotprovision.boards.upgrade_turn import UpgradeTurn
 from iotprovision.boards.wifi_network import WifiNetwork
 from iotprovision.errors import ProvisioningError, SerialLinkError
 from iotprovision.firmware.debugger_archive import DebuggerArchive
@@ -191,12 +192,12 @@ class Target:
             self._release()
         reboot_debugger(self._kit.serial_number)
 
-    def upgrade_debugger(self, archive: DebuggerArchive, lock_file: Path, progress: Progress) -> None:
+    def upgrade_debugger(self, archive: DebuggerArchive, turn: UpgradeTurn, progress: Progress) -> None:
         """Put other firmware into the debugger; return when the kit is back. The MCU restarts."""
         self._hang_up()
         if self._programmer is not None:
             self._release()
-        upgrade_debugger(self._kit.serial_number, archive, lock_file, progress)
+        upgrade_debugger(self._kit.serial_number, archive, turn, progress)
         self.refresh()
 
     def _session(self) -> TargetProgrammer:
