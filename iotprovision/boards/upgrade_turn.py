@@ -12,11 +12,13 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-
-import filelock
+from typing import TYPE_CHECKING
 
 from iotprovision.errors import AccessError, LockedError
 from iotprovision.lock_files import is_held
+
+if TYPE_CHECKING:
+    import filelock
 
 # The longest that an upgrade takes without any progress is the wait for the kit to come back, 30 s.
 TURN_TIMEOUT = 120.0
@@ -42,6 +44,8 @@ class UpgradeTurn:
         :raises LockedError: the run that holds it makes no progress
         :raises AccessError: the lock cannot be had
         """
+        import filelock  # slow to load, and who only looks needs it not
+
         lock = filelock.FileLock(self._lock_file)
         try:
             self._lock_file.parent.mkdir(parents=True, exist_ok=True)
@@ -71,11 +75,13 @@ class UpgradeTurn:
             lock.release()
 
     def _acquire(self, lock: filelock.BaseFileLock) -> None:
+        from filelock import Timeout
+
         seen: bytes | None = None
         announced: str | None = None
         deadline = time.monotonic() + TURN_TIMEOUT
         while True:
-            with contextlib.suppress(filelock.Timeout):
+            with contextlib.suppress(Timeout):
                 lock.acquire(timeout=0)
                 return
             time.sleep(LOOK_INTERVAL)

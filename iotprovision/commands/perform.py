@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from iotprovision import interrupts
 from iotprovision.errors import ExitCode, InterruptedRunError, ProvisioningError, StoreError
 from iotprovision.runs.history import History, record_of
-from iotprovision.runs.report import Reporter, set_up_log
+from iotprovision.runs.log_file import set_up_log
+from iotprovision.runs.report import Reporter
 from iotprovision.store.folder import Store
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import filelock
 import platformdirs
 
 from iotprovision.errors import AccessError, LockedError, ProofError, UsageError
@@ -227,6 +226,8 @@ class FirmwareCache:
     def _locked(self) -> Iterator[None]:
         with self._folder_errors():
             self.folder.mkdir(parents=True, exist_ok=True)
+        import filelock  # slow to load, and needed to fetch only
+
         lock = filelock.FileLock(self.folder / "fetch.lock", timeout=LOCK_TIMEOUT)
         try:
             with self._folder_errors():
@@ -248,9 +249,11 @@ class FirmwareCache:
     def _folder_errors(self) -> Iterator[None]:
         try:
             yield
-        except filelock.Timeout:
-            raise
         except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
+            from filelock import Timeout
+
+            if isinstance(error, Timeout):
+                raise
             raise AccessError(
                 f"Cannot keep firmware images in {self.folder}",
                 str(error),
