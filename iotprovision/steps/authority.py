@@ -11,7 +11,7 @@ from iotprovision.cloud.aws.signer_registration import SignerRegistration
 from iotprovision.findings import Finding, State
 from iotprovision.pki.authority import FILES, Authority, AuthorityState
 from iotprovision.steps.foreign import not_foreign
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 from iotprovision.store.folder import Store
 
 ACTION = "certs"
@@ -24,6 +24,7 @@ class StackDeployed(Step):
 
     title = "JITR stack in the account"
     action = ACTION
+    about = About.ACCOUNT
     proof = "template and parts compared in the account"
     would = "create or update the stack"
     forced_by = frozenset({"faws"})
@@ -54,6 +55,7 @@ class AuthorityInStore(Step):
 
     title = "Root CA and signer CA"
     action = ACTION
+    about = About.STORE
     proof = "keys match, signer verifies under root, both in date"
     would = "make the root CA and the signer CA"
     forced_by = frozenset({"fca"})
@@ -105,6 +107,7 @@ class SignerRegistered(Step):
 
     title = "Signer registered with the account"
     action = ACTION
+    about = About.ACCOUNT
     proof = "asked of the account: active, auto-registration on"
     would = "register the signer"
 

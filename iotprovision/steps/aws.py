@@ -9,7 +9,7 @@ from iotprovision.errors import CloudError
 from iotprovision.findings import Finding, State
 from iotprovision.steps.foreign import not_foreign
 from iotprovision.steps.identity import Identity
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 
 
 class PolicyOfDevices(Step):
@@ -17,6 +17,7 @@ class PolicyOfDevices(Step):
 
     title = "Policy of the devices in the account"
     action = "certs"
+    about = About.ACCOUNT
     proof = "document in force compared in the account"
     would = "create the policy, or put a new version of it in force"
 
@@ -45,6 +46,7 @@ class DeviceRegistered(Step):
 
     title = "Device registered with the account"
     action = "provision"
+    about = About.ACCOUNT
     proof = "asked of the account: certificate active, thing and policy attached"
     would = "register the certificate, make the thing, attach thing and policy"
     forced_by = frozenset({"force"})

@@ -26,7 +26,7 @@ from iotprovision.steps.credentials import CLIENT_AREA_KIND, certificate_in_wifi
 from iotprovision.steps.id_scope import SLOT_KIND
 from iotprovision.steps.identity import Chip, running_link
 from iotprovision.steps.modem_credentials import CERTIFICATES_KIND, certificate_in_modem
-from iotprovision.steps.step import CannotKnowError, Progress, Step
+from iotprovision.steps.step import About, CannotKnowError, Progress, Step
 from iotprovision.store import backups
 from iotprovision.store.folder import Store
 
@@ -52,6 +52,7 @@ class DeviceRemovedFromAccount(Step):
 
     title = "Kit out of the account"
     action = ACTION
+    about = About.ACCOUNT
     proof = "asked of the account: none of the certificates that are known of the kit, no thing of its name"
     proof_of_a_shared_thing = (
         "asked of the account: none of the certificates that are known of the kit; the thing of its name stays, "
@@ -150,6 +151,7 @@ class WifiModuleEmptied(Step):
 
     title = "Credentials out of the Wi-Fi module"
     action = ACTION
+    about = About.KIT
     proof = "read back, both sectors erased"
     would = "save them and erase two sectors"
 
@@ -185,6 +187,7 @@ class ModemEmptied(Step):
 
     title = "Credentials out of modem and secure element"
     action = ACTION
+    about = About.KIT
     proof = "read back, nothing there"
     would = "save them and erase them"
 

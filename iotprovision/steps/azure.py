@@ -15,7 +15,7 @@ from iotprovision.pki.device_files import DeviceFiles
 from iotprovision.pki.device_request import COMMON_NAME_START
 from iotprovision.steps.credentials import ACTION
 from iotprovision.steps.identity import Chip, OwnAzureIdentity
-from iotprovision.steps.step import CannotKnowError, Progress, Step
+from iotprovision.steps.step import About, CannotKnowError, Progress, Step
 from iotprovision.store.folder import Store
 
 REPLACED_FILE = "azure-replaced.pem"
@@ -73,6 +73,7 @@ class DeviceEnrolled(Step):
     """
 
     action = ACTION
+    about = About.ACCOUNT
     proof = "asked of the service: enabled, thumbprint of the certificate compared"
     would = "enrol the device with its certificate"
 
@@ -149,6 +150,7 @@ class EnrolmentRemoved(Step):
     """
 
     action = "unprovision"
+    about = About.ACCOUNT
     proof = "asked of the service: no such device"
     would = "remove the device"
 

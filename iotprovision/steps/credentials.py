@@ -29,7 +29,7 @@ from iotprovision.pki.device_request import device_request
 from iotprovision.pki.reading import from_der
 from iotprovision.steps.flash import ImageInFlash
 from iotprovision.steps.identity import Chip, Identity, OwnIdentity, running_link
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 from iotprovision.store import backups
 from iotprovision.store.folder import Store
 
@@ -94,6 +94,7 @@ class DeviceCertificate(Step):
 
     title = "Device certificate"
     action = ACTION
+    about = About.STORE
     proof = "its key is the chip's, the signer issued it, it is in date"
     would = "have the secure element sign a request and issue a certificate for it"
     forced_by = frozenset({"force", "fdev"})
@@ -181,6 +182,7 @@ class WifiModuleCredentials(Step):
     """
 
     action = ACTION
+    about = About.KIT
     proof = "read back, every byte equal"
     would = "save what is there, erase two sectors and write them"
     forced_by = frozenset({"force"})
@@ -283,6 +285,7 @@ class SlotsLocked(Step):
 
     title = "Slots 10 to 12 of the secure element locked"
     action = ACTION
+    about = About.KIT
     proof = "the chip answered OK to each lock"
     would = "lock them; this cannot be undone"
     irreversible = True

@@ -8,7 +8,7 @@ from iotprovision.boards.nedbg.board import Target
 from iotprovision.boards.upgrade_turn import UpgradeTurn
 from iotprovision.findings import Finding, State
 from iotprovision.firmware.debugger_archive import DebuggerArchive, parse_version
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 
 ACTION = "dbgupgrade"
 
@@ -24,6 +24,7 @@ class DebuggerFirmware(Step):
 
     title = "Debugger firmware"
     action = ACTION
+    about = About.KIT
     proof = "the debugger says its version"
     would = "write it, by way of the debugger's boot mode"
 

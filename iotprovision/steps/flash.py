@@ -7,7 +7,7 @@ from collections.abc import Callable
 from iotprovision.boards.nedbg.board import Target
 from iotprovision.findings import Finding, State
 from iotprovision.firmware.hex_image import HexImage
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 
 
 class ImageInFlash(Step):
@@ -18,6 +18,7 @@ class ImageInFlash(Step):
     """
 
     proof = "flash and fuses read back, every byte equal"
+    about = About.KIT
     would = "erase the MCU and program it"
     forced_by = frozenset({"force"})
 

@@ -13,7 +13,7 @@ from iotprovision.formats.ecc608_zones import PROVISIONING_DATA_SLOT, slot_size
 from iotprovision.formats.id_scope import STORED_SIZE, IdScope
 from iotprovision.steps.credentials import ACTION
 from iotprovision.steps.identity import running_link
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 from iotprovision.store import backups
 from iotprovision.store.folder import Store
 
@@ -25,6 +25,7 @@ class IdScopeInSlot(Step):
 
     title = "Slot 8 of the secure element with the ID scope"
     action = ACTION
+    about = About.KIT
     proof = "read back, the rest of the slot as it was"
     would = "save the slot and write the ID scope"
     forced_by = frozenset({"force"})

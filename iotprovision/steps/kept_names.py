@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from iotprovision.findings import Finding, State
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 from iotprovision.store.folder import Store
 
 ACTION = "provision"
@@ -24,6 +24,7 @@ class NameKept(Step):
     """
 
     action = ACTION
+    about = About.STORE
     proof = "the file is read and compared"
 
     def __init__(self, files: Store, file: str, called: str, name: Callable[[], str | None]) -> None:

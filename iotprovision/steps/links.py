@@ -11,7 +11,7 @@ from iotprovision.boards.nedbg import registers
 from iotprovision.boards.nedbg.board import Target
 from iotprovision.errors import StoreError, UsageError
 from iotprovision.findings import Finding, State
-from iotprovision.steps.step import CannotKnowError, Progress, Step
+from iotprovision.steps.step import About, CannotKnowError, Progress, Step
 from iotprovision.store import backups
 from iotprovision.store.folder import Store
 
@@ -39,6 +39,7 @@ class LinksOnDrive(Step):
 
     title = "Links on the kit's drive"
     action = ACTION
+    about = About.KIT
     proof = "registers read back"
     would = "save the board registers and write CLICK_ME_TYPE, KEY2 and KEY2_LEN"
 
@@ -117,6 +118,7 @@ class DebuggerRestarted(Step):
 
     title = "Debugger restarted"
     action = ACTION
+    about = About.KIT
     proof = "the kit left USB and came back"
     would = "restart it"
 

@@ -29,7 +29,7 @@ from iotprovision.pki.reading import from_pem
 from iotprovision.steps.credentials import ACTION
 from iotprovision.steps.id_scope import SLOT_KIND
 from iotprovision.steps.identity import Identity, running_link
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 from iotprovision.store import backups
 from iotprovision.store.folder import Store
 
@@ -45,6 +45,7 @@ class NamesInSlot(Step):
 
     title = f"Thing name and endpoint in slot {PROVISIONING_DATA_SLOT} of the secure element"
     action = ACTION
+    about = About.KIT
     proof = "read back, every byte equal"
     would = "save the slot and write them"
     forced_by = frozenset({"force"})
@@ -127,6 +128,7 @@ class ModemCredentials(Step):
 
     title = "Certificates and security profile in the modem"
     action = ACTION
+    about = About.KIT
     proof = "read back, every byte equal"
     would = "save what is there and write them"
     forced_by = frozenset({"force"})

@@ -9,7 +9,7 @@ from iotprovision.boards.nedbg.wire.console import WifiNetwork
 from iotprovision.errors import ProofError
 from iotprovision.findings import Finding, State
 from iotprovision.steps.flash import ImageInFlash
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 
 ACTION = "application"
 
@@ -30,6 +30,7 @@ class WifiSet(Step):
 
     title = "Wi-Fi network"
     action = ACTION
+    about = About.KIT
     proof = "the demo answered OK: understood, not yet connected"
     would = "send it to the console of the demo"
     unaskable = "the demo does not tell which network it knows"

@@ -16,7 +16,7 @@ from iotprovision.cloud.aws.device_registration import DeviceRegistration
 from iotprovision.errors import ProofError
 from iotprovision.findings import Finding, State
 from iotprovision.steps.identity import Identity, running_link
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 
 ACTION = "verify"
 CHALLENGE_SIZE = 32
@@ -29,6 +29,7 @@ class Challenge(Step):
 
     title = "Proof: the chip holds the key of the certificate"
     action = ACTION
+    about = About.KIT
     proof = "signature over a random challenge verified with the certificate's key"
     would = "have the chip sign a random challenge"
 
@@ -69,6 +70,7 @@ class DeviceInAccount(Step):
 
     title = "Proof: the device in the account"
     action = ACTION
+    about = About.ACCOUNT
     proof = "asked of the account"
     would = "ask the account"
 

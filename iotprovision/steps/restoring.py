@@ -20,7 +20,7 @@ from iotprovision.pki.reading import from_der
 from iotprovision.steps.flash import ImageInFlash
 from iotprovision.steps.identity import Chip, running_link
 from iotprovision.steps.links import KIND as REGISTERS_KIND
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 from iotprovision.store import backups
 from iotprovision.store.folder import Store
 
@@ -43,6 +43,7 @@ class FlashAreaRestored(Step):
     """
 
     action = ACTION
+    about = About.KIT
     proof = "read back, every byte equal"
     would = "save what is there, erase it and write the backup"
     forced_by = frozenset({"force"})
@@ -177,6 +178,7 @@ class RegistersRestored(Step):
 
     title = "Board registers from their backup"
     action = ACTION
+    about = About.KIT
     proof = "registers read back, every byte equal"
     would = "save the registers and write the backup"
     forced_by = frozenset({"force"})
@@ -224,6 +226,7 @@ class SlotRestored(Step):
 
     title = f"Slot {PROVISIONING_DATA_SLOT} of the secure element from its backup"
     action = ACTION
+    about = About.KIT
     proof = "read back, every byte equal"
     would = "save the slot and write the backup"
     forced_by = frozenset({"force"})

@@ -20,7 +20,7 @@ from iotprovision.pki.reading import all_from_pem
 from iotprovision.steps.identity import Chip, running_link
 from iotprovision.steps.modem_credentials import CERTIFICATES_KIND
 from iotprovision.steps.restoring import ACTION
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 from iotprovision.store import backups
 from iotprovision.store.folder import Store
 
@@ -34,6 +34,7 @@ class ModemCertificatesRestored(Step):
 
     title = "Certificates in the modem from their backup"
     action = ACTION
+    about = About.KIT
     proof = "read back, every byte equal"
     would = "save what is there and write the backup"
     forced_by = frozenset({"force"})

@@ -14,7 +14,7 @@ from iotprovision.formats import root_store
 from iotprovision.formats.root_store import Root
 from iotprovision.formats.winc_flash import ERASED, PAGE, ROOT_STORE
 from iotprovision.steps.identity import running_link
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 from iotprovision.store import backups
 from iotprovision.store.folder import Store
 
@@ -53,6 +53,7 @@ class RootCertificates(Step):
 
     title = "Root certificates in the Wi-Fi module"
     action = ACTION
+    about = About.KIT
     proof = "read back, every entry equal"
     would = "save what is there, erase the sector and write them"
     forced_by = frozenset({"force"})

@@ -23,7 +23,7 @@ from iotprovision.formats.winc_image import (
     writing_order,
 )
 from iotprovision.steps.flash import ImageInFlash
-from iotprovision.steps.step import CannotKnowError, Progress, Step
+from iotprovision.steps.step import About, CannotKnowError, Progress, Step
 from iotprovision.store import backups
 from iotprovision.store.folder import Store
 
@@ -76,6 +76,7 @@ class WifiModuleFirmware(Step):
 
     title = "Firmware of the Wi-Fi module"
     action = ACTION
+    about = About.KIT
     proof = "boot sector and control section compared; the module started and told its version"
     full_proof = "every sector compared with the image; the module started and told its version"
     would = "save what differs, erase and write it"
