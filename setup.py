@@ -45,7 +45,7 @@ setup(
         "argcomplete>=3",
         "boto3>=1.34",
         "cryptography>=43",
-        "filelock>=3.12",
+        "filelock>=3.30",
         "intelhex>=2.3",
         "libusb-package>=1.0.26",
         "platformdirs>=4",

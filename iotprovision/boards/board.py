@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Protocol, Self
 
 from cryptography import x509
@@ -15,6 +14,7 @@ from cryptography import x509
 from iotprovision.boards.found import FoundKit
 from iotprovision.boards.memory import CredentialMemory, Memory, RootMemory
 from iotprovision.boards.program import Program
+from iotprovision.boards.upgrade_turn import UpgradeTurn
 from iotprovision.boards.wifi_network import WifiNetwork
 from iotprovision.firmware.debugger_archive import DebuggerArchive
 from iotprovision.firmware.hex_image import HexImage
@@ -110,9 +110,16 @@ class Debugger(Protocol):
     def version(self) -> str:
         """Of its firmware, when it was last asked."""
 
+    @property
+    def lowest_voltage(self) -> float:
+        """Volts that the processor needs at least."""
+
+    def supply_voltage(self) -> float:
+        """What it measures at the processor, in volts."""
+
     def ask_again(self) -> None: ...
 
-    def upgrade(self, archive: DebuggerArchive, lock_file: Path, progress: Progress) -> None: ...
+    def upgrade(self, archive: DebuggerArchive, turn: UpgradeTurn, progress: Progress) -> None: ...
 
     def restart(self) -> None:
         """The board restarts with it; returns when both are back."""

@@ -8,13 +8,21 @@ from pathlib import Path
 
 from iotprovision.boards.board import Board
 from iotprovision.boards.catalogue import KitDescription
-from iotprovision.boards.found import ConnectedKits, FoundKit, Obstacle, UnreachableKit
+from iotprovision.boards.found import OF_OTHER_RUNS, ConnectedKits, FoundKit, Obstacle, UnreachableKit
 from iotprovision.boards.memory import Memory
 from iotprovision.boards.nedbg.board import MEMORIES, NedbgBoard
-from iotprovision.boards.nedbg.boot_mode import FINISH_HINT, needs_finishing, several_in_boot_mode
+from iotprovision.boards.nedbg.boot_mode import (
+    FINISH_HINT,
+    is_openable,
+    needs_finishing,
+    prepare_usb,
+    several_in_boot_mode,
+)
 from iotprovision.boards.nedbg.debugger_upgrade import finish_upgrade
 from iotprovision.boards.nedbg.detection import detect_kits, examine, serial_numbers
-from iotprovision.errors import AccessError, KitNotFoundError, ProvisioningError
+from iotprovision.boards.other_runs import NO_OTHER_RUNS, OtherRuns
+from iotprovision.boards.upgrade_turn import UpgradeTurn
+from iotprovision.errors import AccessError, KitNotFoundError, LockedError, ProvisioningError
 from iotprovision.firmware.debugger_archive import DebuggerArchive
 from iotprovision.progress import Progress
 
@@ -24,6 +32,7 @@ def find_kit(
     port: str | None = None,
     kit: KitDescription | None = None,
     notice: Callable[[str], None] = lambda text: None,
+    other_runs: OtherRuns = NO_OTHER_RUNS,
 ) -> FoundKit:
     """The one kit that is meant. Other kits are only opened where the choice is not clear without.
 
@@ -31,20 +40,24 @@ def find_kit(
     :param port: serial port to use instead of the one that belongs to the kit
     :param kit: what it is taken for when it does not name a known kit; its MCU has not been asked then
     :param notice: told what else is connected and left alone
+    :param other_runs: the kits that they are using are not opened
     :raises KitNotFoundError: no kit, several kits, one in boot mode, or one that is not in the catalogue
     :raises AccessError: the kit is there and may not be opened
+    :raises LockedError: another run is using it
     """
     if serial_suffix:
         numbers = serial_numbers()
-        named = {number for number in numbers if number.lower().endswith(serial_suffix.lower())}
+        named = {number for number in numbers if _ends_in(number, serial_suffix)}
         if len(named) == 1:
-            return _usable(examine(named.pop(), numbers, kit), port, kit)
-        connected = detect_kits(kit)
-        if named:
-            chosen = [device for device in connected.all if device.serial_number in named]
+            return _usable(examine(named.pop(), numbers, kit, other_runs), port, kit)
+        connected = detect_kits(kit, other_runs)
+        chosen = [device for device in connected.all if _ends_in(device.serial_number, serial_suffix)]
+        if len(chosen) == 1:  # a kit of another run that is not on USB now, or has just come
+            return _usable(chosen[0], port, kit)
+        if chosen:
             raise _no_choice(chosen, f" with serial numbers that end in {serial_suffix}")
         raise _not_there(connected, serial_suffix)
-    connected = detect_kits(kit)
+    connected = detect_kits(kit, other_runs)
     meant = [device for device in connected.all if device.may_be_meant]
     if len(meant) > 1:
         raise _no_choice(meant)
@@ -55,6 +68,10 @@ def find_kit(
     for device in others:
         notice(f"Left alone: {_line(device)}")
     return found
+
+
+def _ends_in(serial_number: str, suffix: str) -> bool:
+    return serial_number.lower().endswith(suffix.lower())
 
 
 def _usable(device: FoundKit | UnreachableKit, port: str | None, given: KitDescription | None) -> FoundKit:
@@ -83,6 +100,8 @@ def _no_choice(devices: Sequence[FoundKit | UnreachableKit], which: str = "") ->
     what = f"{len(devices)} kits are connected{which}" + f", {in_boot_mode} of them in boot mode" * bool(in_boot_mode)
     if obstacles.count(Obstacle.NO_ACCESS) == len(devices):
         return AccessError(f"{what}, and none can be opened", _lines(devices), unreachable[0].reason.hint)
+    if len(devices) == len(unreachable) and OF_OTHER_RUNS.issuperset(obstacles):
+        return LockedError(f"{what}, and other runs are using all of them", _lines(devices), unreachable[0].reason.hint)
     if obstacles.count(Obstacle.NO_KNOWN_KIT) == len(devices):
         what = f"{len(devices)} boards are connected, and none names a known kit"
     hints = ["choose one with -s and the end of its serial number"] if any(d.serial_number for d in devices) else []
@@ -134,12 +153,13 @@ def _line(device: FoundKit | UnreachableKit) -> str:
     return "  ".join([number, " ".join(filter(None, words)), port]).rstrip()
 
 
-def connected_kits(kit: KitDescription | None = None) -> ConnectedKits:
+def connected_kits(kit: KitDescription | None = None, other_runs: OtherRuns = NO_OTHER_RUNS) -> ConnectedKits:
     """Everything that is connected.
 
     :param kit: what boards are taken for that do not name a known kit
+    :param other_runs: the kits that they are using are listed and not opened
     """
-    return detect_kits(kit)
+    return detect_kits(kit, other_runs)
 
 
 def board_of(kit: FoundKit, port: str | None, scripts: Callable[[], Path], packed: bool) -> Board:
@@ -162,10 +182,20 @@ def upgrade_is_unfinished() -> bool:
     return needs_finishing()
 
 
-def finish_debugger_upgrade(archive: DebuggerArchive, lock_file: Path, progress: Progress) -> str:
+def finish_debugger_upgrade(archive: DebuggerArchive, turn: UpgradeTurn, progress: Progress) -> str:
     """Put firmware into the one debugger that waits for it.
 
     :returns: its serial number
     :raises ProvisioningError: as in finish_upgrade()
     """
-    return finish_upgrade(archive, lock_file, progress)
+    return finish_upgrade(archive, turn, progress)
+
+
+def check_usb_library() -> None:
+    """:raises AccessError: what debuggers are upgraded with is not there"""
+    prepare_usb()
+
+
+def unfinished_upgrade_can_be_opened() -> bool:
+    """Whether a debugger that waits for firmware may be opened by this user."""
+    return is_openable()

@@ -43,11 +43,17 @@ class Obstacle(Enum):
     NO_KNOWN_KIT = "no known kit"
     OTHER_MCU = "its debugger is set up for another MCU"
     BOOT_MODE = "in boot mode, USB 03eb:2fc0"
+    BUSY = "in use by another run"
+    IN_UPGRADE = "another run is upgrading its debugger"
+
+
+OF_OTHER_RUNS = frozenset({Obstacle.BUSY, Obstacle.IN_UPGRADE})
+"""Nothing is wrong with such a kit; it is free when the other run has ended."""
 
 
 @dataclass(frozen=True)
 class UnreachableKit:
-    """Something that has the debugger of a kit and cannot be used as one.
+    """Something that has the debugger of a kit and cannot be used as one, or not now.
 
     :param serial_number: empty where the system does not tell it
     :param reason: what is raised where this one is meant
@@ -68,7 +74,7 @@ class UnreachableKit:
 
 @dataclass(frozen=True)
 class ConnectedKits:
-    """Everything on USB that has the debugger of a kit.
+    """Everything on USB that has the debugger of a kit, and what other runs are using, seen on USB or not.
 
     :param other_probes: product and USB ids of debuggers of other kinds
     """

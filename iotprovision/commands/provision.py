@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from iotprovision.boards.finding import finish_debugger_upgrade, upgrade_is_unfinished
@@ -97,7 +96,7 @@ class Provisioning:
                 network=network,
                 lock=not self._job.no_lock,
                 debugger_archive=self._debugger_archive,
-                upgrade_lock=self._upgrade_lock(),
+                upgrade_turn=self._bench.upgrade_turn,
                 debugger_is_written=self._debugger_is_written,
                 wifi_module_image=functools.partial(self._wifi_module_image, kit),
                 power_up=self._power_up if self._bench.is_simulated else None,
@@ -135,7 +134,8 @@ class Provisioning:
     # --- what the run works with
 
     def _find_board(self) -> FoundKit:
-        if DEBUGGER_UPGRADE in self._actions and not self._job.dry_run and upgrade_is_unfinished():
+        finishes = DEBUGGER_UPGRADE in self._actions and not self._job.dry_run
+        if finishes and upgrade_is_unfinished() and self._bench.other_runs.upgraded_kit() is None:
             self._finish_debugger_upgrade()
         return find_board(self._job, self._bench, self._reporter)
 
@@ -146,7 +146,7 @@ class Provisioning:
         self._reporter.notice(f"A kit is in boot mode: its debugger gets firmware {archive.version}")
         self._reporter.step_begins(title)
         progress = functools.partial(self._reporter.progress, title)
-        serial_number = finish_debugger_upgrade(archive, self._upgrade_lock(), progress)
+        serial_number = finish_debugger_upgrade(archive, self._bench.upgrade_turn, progress)
         self._debugger_is_written = True
         self._reporter.notice(f"The kit {serial_number} is back")
 
@@ -158,9 +158,6 @@ class Provisioning:
         """
         image = next(image for image in load_index().images if DEBUGGER_JOB in image.jobs)
         return DebuggerArchive.load(self._job.debugger_archive or self._bench.cache().path(image))
-
-    def _upgrade_lock(self) -> Path:
-        return self._bench.cache().folder / "debugger-upgrade.lock"
 
     def _account_work(self, names: Names) -> AccountWork:
         at_hand = self._passphrases.ca_at_hand() is not None

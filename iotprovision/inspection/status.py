@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from cryptography import x509
 
 from iotprovision.boards.finding import connected_kits
-from iotprovision.boards.found import FoundKit, UnreachableKit
+from iotprovision.boards.found import OF_OTHER_RUNS, FoundKit, UnreachableKit
+from iotprovision.boards.other_runs import busy_kit
 from iotprovision.errors import KitNotFoundError, ProvisioningError, StoreError
 from iotprovision.findings import State
 from iotprovision.inspection.kit_choice import chosen
@@ -112,7 +113,7 @@ class Status:
 
     @property
     def error(self) -> ProvisioningError | None:
-        """The first thing that could not be looked at, and why."""
+        """The first thing that could not be looked at, and why; a kit of another run counts where none is free."""
         return self._error or (self._account.error if self._account else None)
 
     def in_account(self) -> list[Look]:
@@ -127,7 +128,12 @@ class Status:
         """
         kits, others = self._chosen()
         past = self._past()
+        free = False
         for kit in kits:
+            if self._bench.other_runs.use(kit.serial_number):  # it may have begun while others were looked at
+                others.append(busy_kit(kit.serial_number, kit.port, kit.name))
+                continue
+            free = True
             status = kit_status(kit, self._bench.store.for_kit(kit.serial_number), self._signer, past, self._now)
             looks, contents = list(status.looks), None
             if read_chips:
@@ -144,18 +150,21 @@ class Status:
             yield LookedAt(status, tuple(looks))
         for other in others:
             yield NotReached(other)
+        if not free:
+            of_others = (other.reason for other in others if other.obstacle in OF_OTHER_RUNS)
+            self._error = self._error or next(of_others, None)
         if not kits and not others:
             raise KitNotFoundError(
                 "No kit is connected", "No Microchip nEDBG debugger is on USB.", "iotprovision doctor says more"
             )
 
     def _chosen(self) -> tuple[list[FoundKit], list[UnreachableKit]]:
-        connected = connected_kits(self._bench.named_kit)
+        connected = connected_kits(self._bench.named_kit, self._bench.other_runs)
         wanted, unreachable = chosen(connected, self._bench.serial_suffix or "", self._port)
         if (connected.kits or connected.unreachable) and not wanted and not unreachable:
             raise KitNotFoundError(
                 f"No connected kit has a serial number that ends in {self._bench.serial_suffix}",
-                "Connected are:\n" + "\n".join(f"{kit.serial_number}  {kit.name}" for kit in connected.kits),
+                "Connected are:\n" + "\n".join(f"{kit.serial_number}  {kit.name}".rstrip() for kit in connected.all),
                 "look at the end of the serial number again.",
             )
         return [replace(kit, port=self._port or kit.port) for kit in wanted], unreachable

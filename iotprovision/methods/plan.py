@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from iotprovision.boards.upgrade_turn import UpgradeTurn
 from iotprovision.boards.wifi_network import WifiNetwork
 from iotprovision.errors import UsageError
 from iotprovision.firmware.debugger_archive import DebuggerArchive
@@ -42,7 +42,7 @@ class BoardPlan:
     :param network: the Wi-Fi network to set; None leaves Wi-Fi alone
     :param lock: whether slots are locked where the method locks them
     :param debugger_archive: reads and judges the firmware for the debugger
-    :param upgrade_lock: file that is locked while a debugger is in boot mode
+    :param upgrade_turn: taken while a debugger is in boot mode
     :param debugger_is_written: that firmware was put into the debugger before the board could be found
     :param wifi_module_image: reads and judges the firmware for the Wi-Fi module
     :param power_up: lets the board connect, where that can be watched
@@ -53,7 +53,7 @@ class BoardPlan:
     network: WifiNetwork | None
     lock: bool
     debugger_archive: Callable[[], DebuggerArchive]
-    upgrade_lock: Path
+    upgrade_turn: UpgradeTurn
     debugger_is_written: bool
     wifi_module_image: Callable[[], WincImage]
     power_up: PowerUp | None
@@ -83,8 +83,8 @@ class Plan:
         steps = method.certs(self._account) if CERTS in actions else []
         if DEBUGGER_UPGRADE in actions:
             # First of all on the kit: it restarts the MCU, and all that follows goes through the debugger.
-            archive, lock = plan.debugger_archive, plan.upgrade_lock
-            steps.append(DebuggerFirmware(board.debugger, archive, lock, plan.debugger_is_written))
+            archive, turn = plan.debugger_archive, plan.upgrade_turn
+            steps.append(DebuggerFirmware(board.debugger, archive, turn, plan.debugger_is_written))
         if WIFI_MODULE_UPGRADE in actions:
             # Before credentials are written through the module's driver, and long before anything is locked.
             steps.append(_wifi_module_firmware(device, plan))
@@ -136,8 +136,8 @@ class Plan:
         if WIFI_MODULE_UPGRADE in self._actions:
             steps.append(Proof(_wifi_module_firmware(device, plan, thorough=True)))
         if DEBUGGER_UPGRADE in self._actions:
-            archive, lock = plan.debugger_archive, plan.upgrade_lock
-            steps.append(Proof(DebuggerFirmware(device.board.debugger, archive, lock, ask_again=True)))
+            archive, turn = plan.debugger_archive, plan.upgrade_turn
+            steps.append(Proof(DebuggerFirmware(device.board.debugger, archive, turn, ask_again=True)))
         if PROVISION in self._actions:
             steps += [Proof(step) for step in self._on_board(device, identity)]
             if self._method.writes is not Writes.NOTHING:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from iotprovision.boards.board import Board
     from iotprovision.boards.catalogue import KitDescription
     from iotprovision.boards.found import FoundKit
+    from iotprovision.boards.other_runs import OtherRuns
+    from iotprovision.boards.upgrade_turn import UpgradeTurn
     from iotprovision.cloud.aws.account import Account
     from iotprovision.cloud.azure.enrolment import Enrolments
     from iotprovision.cloud.azure.service import Place
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 SIMULATOR_FOLDER = "simulator"
 SIMULATED_STORE = "certificates"
+UPGRADE_LOCK = "debugger-upgrade.lock"
 AGREED = "add --yes"
 
 
@@ -88,6 +91,27 @@ class Bench:
         from iotprovision.boards.catalogue import kit_by_name
 
         return None if self._job.kit is None else kit_by_name(self._job.kit)
+
+    @property
+    def upgrade_turn(self) -> UpgradeTurn:
+        """The turn of this run among those that upgrade debuggers on this machine."""
+        from iotprovision.boards.upgrade_turn import UpgradeTurn
+
+        return UpgradeTurn(self._upgrade_lock, self._reporter.notice)
+
+    @property
+    def other_runs(self) -> OtherRuns:
+        """Tells which kits other runs are using; to be asked before this run locks its own."""
+        from iotprovision.boards.other_runs import OtherRuns
+
+        return OtherRuns(self.store, self._upgrade_lock)
+
+    @property
+    def _upgrade_lock(self) -> Path:
+        """Of all runs of this user that can see the same kits."""
+        from iotprovision.firmware.cache import images_folder
+
+        return images_folder(self.environment.variables) / UPGRADE_LOCK
 
     def board(self, kit: FoundKit) -> Board:
         """The board that was found; nothing is asked of it yet."""
@@ -271,6 +295,11 @@ class SimulatedBench(Bench):
                 "leave out -s, or simulate the kit that is meant",
             )
         return named
+
+    @property
+    def _upgrade_lock(self) -> Path:
+        """Simulated kits are on no bus of this machine."""
+        return state_folder(self._job, self.environment) / UPGRADE_LOCK
 
     def account(self) -> Account:
         """The one in the local cloud."""

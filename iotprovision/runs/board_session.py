@@ -29,7 +29,7 @@ def find_board(job: Job, bench: Bench, reporter: Reporter) -> FoundKit:
 
     :raises KitNotFoundError, AccessError: there is none, or no clear choice
     """
-    kit = find_kit(bench.serial_suffix, job.port, bench.named_kit, reporter.notice)
+    kit = find_kit(bench.serial_suffix, job.port, bench.named_kit, reporter.notice, bench.other_runs)
     reporter.for_kit(kit.serial_number)
     reporter.notice(
         f"Found {kit.name}, serial number {kit.serial_number}, {kit.mcu}, debugger {kit.debugger_version}, "

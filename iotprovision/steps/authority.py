@@ -8,7 +8,7 @@ from cryptography.x509.oid import NameOID
 from iotprovision.errors import StoreError
 from iotprovision.findings import Finding, State
 from iotprovision.pki.authority import FILES, Authority, AuthorityState
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 
 ACTION = "certs"
 
@@ -21,6 +21,7 @@ class AuthorityInStore(Step):
 
     title = "Root CA and signer CA"
     action = ACTION
+    about = About.STORE
     proof = "keys match, signer verifies under root, both in date"
     would = "make the root CA and the signer CA"
     forced_by = frozenset({"fca"})

@@ -14,7 +14,7 @@ from iotprovision.errors import CloudError, ProofError
 from iotprovision.findings import Finding, State
 from iotprovision.pki.authority import Authority, AuthorityState
 from iotprovision.steps.identity import Identity
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 
 CERTS = "certs"
 CONNECTION_WAIT = 60.0
@@ -26,6 +26,7 @@ class PolicyOfDevices(Step):
 
     title = "Policy of the devices in the account"
     action = CERTS
+    about = About.ACCOUNT
     proof = "document in force compared in the account"
     would = "create the policy, or put a new version of it in force"
 
@@ -49,6 +50,7 @@ class StackDeployed(Step):
 
     title = "JITR stack in the account"
     action = CERTS
+    about = About.ACCOUNT
     proof = "template and parts compared in the account"
     would = "create or update the stack"
     forced_by = frozenset({"faws"})
@@ -76,6 +78,7 @@ class SignerRegistered(Step):
 
     title = "Signer registered with the account"
     action = CERTS
+    about = About.ACCOUNT
     proof = "asked of the account: active, auto-registration on"
     would = "register the signer"
 
@@ -112,6 +115,7 @@ class DeviceRegistered(Step):
 
     title = "Device registered with the account"
     action = "provision"
+    about = About.ACCOUNT
     proof = "asked of the account: certificate active, thing and policy attached"
     would = "register the certificate, make the thing, attach thing and policy"
     forced_by = frozenset({"force"})
@@ -193,6 +197,7 @@ class DeviceInAccount(Step):
 
     title = "Proof: the device in the account"
     action = "verify"
+    about = About.ACCOUNT
     proof = "asked of the account"
     would = "ask the account"
 

@@ -18,7 +18,7 @@ from iotprovision.findings import CannotKnowError, Finding, State
 from iotprovision.formats.ecc608_zones import public_key_from_coordinates
 from iotprovision.pki.certificates import p256_key, thing_name
 from iotprovision.pki.device_files import DeviceFiles
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 from iotprovision.store.folder import Store
 
 ACTION = "unprovision"
@@ -44,6 +44,7 @@ class DeviceRemovedFromAccount(Step):
 
     title = "Kit out of the account"
     action = ACTION
+    about = About.ACCOUNT
     proof = "asked of the account: none of the certificates that are known of the kit, no thing of its name"
     proof_of_a_shared_thing = (
         "asked of the account: none of the certificates that are known of the kit; the thing of its name stays, "

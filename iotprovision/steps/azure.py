@@ -14,7 +14,7 @@ from iotprovision.errors import CloudError, UsageError
 from iotprovision.findings import Finding, State
 from iotprovision.pki.device_files import DeviceFiles
 from iotprovision.steps.identity import OwnAzureIdentity
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 from iotprovision.store.folder import Store
 
 ACTION = "provision"
@@ -73,6 +73,7 @@ class DeviceEnrolled(Step):
     """
 
     action = ACTION
+    about = About.ACCOUNT
     proof = "asked of the service: enabled, thumbprint of the certificate compared"
     would = "enrol the device with its certificate"
 
@@ -149,6 +150,7 @@ class EnrolmentRemoved(Step):
     """
 
     action = "unprovision"
+    about = About.ACCOUNT
     proof = "asked of the service: no such device"
     would = "remove the device"
     needs = Program.PROVISIONING

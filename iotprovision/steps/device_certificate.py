@@ -13,7 +13,7 @@ from iotprovision.errors import StoreError
 from iotprovision.findings import Finding, State
 from iotprovision.pki.authority import Authority, AuthorityState
 from iotprovision.steps.identity import OwnIdentity
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 
 ACTION = "provision"
 
@@ -23,6 +23,7 @@ class DeviceCertificate(Step):
 
     title = "Device certificate"
     action = ACTION
+    about = About.STORE
     proof = "its key is the chip's, the signer issued it, it is in date"
     would = "have the secure element sign a request and issue a certificate for it"
     forced_by = frozenset({"force", "fdev"})

@@ -17,7 +17,7 @@ from iotprovision.formats.ecc608_zones import (
 from iotprovision.formats.factory_certificates import FactoryCertificates, FactoryRoot, prove_chain
 from iotprovision.pki.certificates import p256_key, thing_name
 from iotprovision.pki.device_files import FactoryCertificateFiles
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 
 ACTION = "provision"
 
@@ -66,6 +66,7 @@ class FactoryCertificatesRebuilt(Step):
 
     title = "Factory certificates of the secure element"
     action = ACTION
+    about = About.STORE
     proof = "its key is the chip's; signatures verified from the device up to the factory's root"
     would = "read slots 10 to 12 of the secure element and rebuild its certificates"
     forced_by = frozenset({"force"})

@@ -13,7 +13,7 @@ from iotprovision.boards.program import Program
 from iotprovision.findings import Finding, State
 from iotprovision.firmware.hex_image import HexImage
 from iotprovision.firmware.mcu import EEPROM, FLASH, FUSES, USER_ROW, Mcu, mcu_by_name
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 from iotprovision.store import backups
 from iotprovision.store.folder import Store
 
@@ -44,6 +44,7 @@ class ApplicationKept(Step):
 
     title = "Application that the kit held"
     action = ACTION
+    about = About.STORE
     proof = "compared with the MCU, every byte equal"
     would = "save it in the store"
     needs = Program.NONE
@@ -126,6 +127,7 @@ class ApplicationPutBack(Step):
 
     title = "Application put back"
     action = ACTION
+    about = About.KIT
     proof = "read back, every byte equal"
     would = "program it again"
     needs = Program.NONE

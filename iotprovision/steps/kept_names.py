@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from iotprovision.boards.program import Program
 from iotprovision.findings import Finding, State
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 from iotprovision.store.folder import Store
 
 ACTION = "provision"
@@ -26,6 +26,7 @@ class NameKept(Step):
     """
 
     action = ACTION
+    about = About.STORE
     proof = "the file is read and compared"
 
     def __init__(

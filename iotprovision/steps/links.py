@@ -9,7 +9,7 @@ from iotprovision.boards.board import Debugger, Page
 from iotprovision.boards.program import Program
 from iotprovision.errors import StoreError, UsageError
 from iotprovision.findings import CannotKnowError, Finding, State
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 from iotprovision.steps.stored import Keeper
 from iotprovision.store import backups
 
@@ -36,6 +36,7 @@ class LinksOnDrive(Step):
 
     title = "Links on the kit's drive"
     action = ACTION
+    about = About.KIT
     proof = "registers read back"
     would = "save the board registers and write CLICK_ME_TYPE, KEY2 and KEY2_LEN"
 
@@ -94,6 +95,7 @@ class DebuggerRestarted(Step):
     """
 
     title = "Debugger restarted"
+    about = About.KIT
     proof = "the kit left USB and came back"
     would = "restart it"
     needs = Program.ANY

@@ -5,13 +5,14 @@ from __future__ import annotations
 from iotprovision.boards.board import LockableSlots
 from iotprovision.boards.program import Program
 from iotprovision.findings import Finding, State
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 
 
 class SlotsLocked(Step):
     """They are locked. Nothing can undo it."""
 
     action = "provision"
+    about = About.KIT
     proof = "the chip answered OK to each lock"
     would = "lock them; this cannot be undone"
     irreversible = True

@@ -8,7 +8,7 @@ from iotprovision.boards.board import Programmer
 from iotprovision.boards.program import Program
 from iotprovision.findings import Finding, State
 from iotprovision.firmware.hex_image import HexImage
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 
 
 class ProgramInFlash(Step):
@@ -18,6 +18,7 @@ class ProgramInFlash(Step):
     :param name: what a person calls the image
     """
 
+    about = About.KIT
     proof = "flash and fuses read back, every byte equal"
     would = "erase the MCU and program it"
     forced_by = frozenset({"force"})

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from iotprovision.boards.program import Program
@@ -20,8 +21,25 @@ NOTHING = "nothing"
 """What a step says that did not have to be applied."""
 
 
+class About(Enum):
+    """What a step makes a statement about, and so what to suspect when it is not true after it was made true."""
+
+    KIT = "run again; if it happens twice, the kit is at fault: the log file has what it answered"
+    ACCOUNT = (
+        "run again in a minute, for an account can take a moment to show what was done; if it happens twice, look "
+        "whether somebody else changes it: the log file has what it answered"
+    )
+    STORE = (
+        "run again; if it happens twice, look whether another program changes the files of the store, and whether its "
+        "disk is sound: the log file has what was done"
+    )
+
+
+NOBODY_SUSPECTED = "run again; if it happens twice, the log file has what was done and answered"
+
+
 class Step(ABC):
-    """One statement about the board or the account.
+    """One statement about the board, the account or the store.
 
     ``title`` is what a person would call it, ``action`` the action it belongs to, ``proof`` how the second check
     proves it, ``would`` what applying means (for a dry run).
@@ -34,6 +52,8 @@ class Step(ABC):
     action: str
     proof: str
     would: str
+    about: About | None = None
+    """Nobody is suspected of what went wrong in a step that does not say what it is about."""
     needs: Program | None = None
     """What must run on the board while it looks and writes; None for a step that is about something else."""
     brings: Program | None = None
@@ -163,7 +183,7 @@ def _make_true(step: Step, rules: Rules, observer: Observer, stage: Stage) -> Re
                 raise ProofError(
                     f"{step.title}: it was written, and is not in place after that",
                     f"Expected {after.expected or 'it to be in place'}; found {after.found}.",
-                    "run again; if it happens twice, the kit is at fault: the log file has what it answered",
+                    step.about.value if step.about else NOBODY_SUSPECTED,
                 )
     stage.ends(step, in_place=True)
     return _record(step, before, done, step.proof if last.proof is None else last.proof)

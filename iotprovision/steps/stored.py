@@ -9,7 +9,7 @@ from iotprovision import interrupts
 from iotprovision.boards.memory import Content, Memory
 from iotprovision.errors import ChipRefusedError
 from iotprovision.findings import Finding, State
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 from iotprovision.store import backups
 from iotprovision.store.folder import Store
 
@@ -55,6 +55,7 @@ class Stored(Step):
     :param remedy: what to try where the chip refuses to be written
     """
 
+    about = About.KIT
     proof = "read back, every byte equal"
     would = "save what is there and write it"
     forced_by = frozenset({"force"})

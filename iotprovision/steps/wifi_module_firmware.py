@@ -22,7 +22,7 @@ from iotprovision.formats.winc_image import (
     kept_area,
     writing_order,
 )
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 from iotprovision.store import backups
 from iotprovision.store.folder import Store
 
@@ -57,6 +57,7 @@ class WifiModuleFirmware(Step):
 
     title = "Firmware of the Wi-Fi module"
     action = ACTION
+    about = About.KIT
     proof = "boot sector and control section compared; the module started and told its version"
     full_proof = "every sector compared with the image; the module started and told its version"
     would = "save what differs, erase and write it"

@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from iotprovision.errors import LockedError, StoreError, UsageError
+from iotprovision.lock_files import is_held
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
 OTHERS = 0o077
 LOCK_NAME = ".lock"
+# Whoever asks whether a lock is held is in its way for less than a millisecond.
+LOCK_WAIT = 0.5
 
 # A debugger's serial number becomes a folder name, and it comes from outside: no separators, no dots.
 SERIAL_NUMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -261,8 +264,12 @@ class Store:
         except OSError as error:
             raise self._failure("move files to", folder, error) from error
 
+    def is_locked(self) -> bool:
+        """Whether a run keeps others out of this folder, this run too; nothing is made or written to look."""
+        return is_held(self.path(LOCK_NAME))
+
     @contextlib.contextmanager
-    def lock(self, timeout: float = 0) -> Iterator[None]:
+    def lock(self, timeout: float = LOCK_WAIT) -> Iterator[None]:
         """Keep every other run out of this folder.
 
         :param timeout: seconds to wait for the other run

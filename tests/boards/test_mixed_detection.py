@@ -25,6 +25,7 @@ from support.mixed_bus import (
     MixedBus,
     mixed_bus,
 )
+from support.other_runs import with_its_own_cache
 from support.running import run_tool
 
 from iotprovision.boards.finding import find_kit
@@ -61,6 +62,11 @@ def mix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MixedBus]:
     """Many kits, none of them plugged in."""
     with mixed_bus(tmp_path_factory.mktemp("mix")) as bus:
         yield bus
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_its_own_cache(tmp_path, monkeypatch)
 
 
 def seen(mix: MixedBus, name: str) -> str:

@@ -9,6 +9,7 @@ import filelock
 import pytest
 
 from iotprovision.boards.nedbg.debugger_upgrade import finish_upgrade
+from iotprovision.boards.upgrade_turn import UpgradeTurn
 from iotprovision.errors import AccessError, ProvisioningError, StoreError
 from iotprovision.firmware.cache import FirmwareCache
 from iotprovision.firmware.debugger_archive import DebuggerArchive
@@ -65,7 +66,7 @@ def test_the_firmware_images(tmp_path: Path) -> None:
 def test_an_upgrade_of_a_debugger(tmp_path: Path) -> None:
     archive = DebuggerArchive.__new__(DebuggerArchive)  # it is not looked at before the lock is held
     with pytest.raises(AccessError) as raised:
-        finish_upgrade(archive, tmp_path / "upgrade.lock", lambda done, total: None)
+        finish_upgrade(archive, UpgradeTurn(tmp_path / "upgrade.lock"), lambda done, total: None)
     refused(raised, "IOTPROVISION_CACHE")
 
 

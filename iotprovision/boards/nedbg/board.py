@@ -17,6 +17,8 @@ from iotprovision.boards.nedbg.modem import ModemCertificates
 from iotprovision.boards.nedbg.programming import Difference, TargetProgrammer, reset_target
 from iotprovision.boards.nedbg.reboot import reboot_debugger
 from iotprovision.boards.nedbg.secure_element import CertificateSlots, DataSlot, NamesInSlot, SecureElement
+from iotprovision.boards.nedbg.supply import supply_voltage
+from iotprovision.boards.nedbg.target_session import LOWEST_VOLTS
 from iotprovision.boards.nedbg.wifi_module import ClientArea, ModuleFlash, RootStore
 from iotprovision.boards.nedbg.wire.console import BAUD_RATE as CONSOLE_BAUD_RATE
 from iotprovision.boards.nedbg.wire.console import Console as OpenConsole
@@ -27,6 +29,7 @@ from iotprovision.boards.nedbg.wire.winc_bridge import BAUD_RATE as BRIDGE_BAUD_
 from iotprovision.boards.nedbg.wire.winc_bridge import WincBridge
 from iotprovision.boards.program import Program
 from iotprovision.boards.serial_port import SerialLine, open_port
+from iotprovision.boards.upgrade_turn import UpgradeTurn
 from iotprovision.boards.wifi_network import WifiNetwork
 from iotprovision.errors import ProvisioningError, SerialLinkError, UsageError
 from iotprovision.findings import CannotKnowError
@@ -324,6 +327,15 @@ class NedbgDebugger:
         """major.minor.build"""
         return self._board.kit.debugger_version
 
+    @property
+    def lowest_voltage(self) -> float:
+        """Volts that the MCU needs at least."""
+        return LOWEST_VOLTS
+
+    def supply_voltage(self) -> float:
+        """What it measures at the MCU, in volts; no programming session is needed."""
+        return supply_voltage(self._board.kit.serial_number)
+
     def ask_again(self) -> None:
         """Do not rely on what it said when it was found."""
         self._board.find_again()
@@ -333,13 +345,13 @@ class NedbgDebugger:
         self._board.let_run()
         reboot_debugger(self._board.kit.serial_number)
 
-    def upgrade(self, archive: DebuggerArchive, lock_file: Path, progress: Progress) -> None:
+    def upgrade(self, archive: DebuggerArchive, turn: UpgradeTurn, progress: Progress) -> None:
         """Put other firmware into it; return when the kit is back. The MCU restarts.
 
-        :param lock_file: held while a debugger is in boot mode
+        :param turn: taken while a debugger is in boot mode
         """
         self._board.let_run()
-        upgrade_debugger(self._board.kit.serial_number, archive, lock_file, progress)
+        upgrade_debugger(self._board.kit.serial_number, archive, turn, progress)
         self._board.find_again()
 
 
