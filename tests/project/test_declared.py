@@ -23,19 +23,6 @@ OPTIONS = ("options", "job", "typed", "arguments")
 
 JOB = "runs/job.py"
 
-NOT_YET = {
-    "fields": {
-        "flash_size of boards/kits.yaml is read nowhere",
-        "leds of boards/kits.yaml is read nowhere",
-        "redirect of boards/kits.yaml is read nowhere",
-        "secure_element of boards/kits.yaml is read nowhere",
-    },
-    "options": set[str](),
-    "job": set[str](),
-    "kits": set[str](),
-}
-"""What is against a rule and shall be put right. An entry that is no longer needed fails too."""
-
 
 def _attributes(source: Source, but: tuple[str, ...] = ()) -> Iterator[ast.Attribute]:
     """Those that the tool reads of anything; the simulator has a catalogue and options of its own."""
@@ -97,25 +84,25 @@ def declared_options(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 
 def test_every_field_of_the_catalogue_is_read() -> None:
-    check("what kits.yaml says is used", unread_fields(package_source(), fields_of_kits()), NOT_YET["fields"])
+    check("what kits.yaml says is used", unread_fields(package_source(), fields_of_kits()))
 
 
 def test_every_option_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     names = declared_options(monkeypatch)
     assert {"simulate", "json", "yes"} < names
     rule = f"what an option sets is read of something called {', '.join(OPTIONS)}"
-    check(rule, unread_options(package_source(), names), NOT_YET["options"])
+    check(rule, unread_options(package_source(), names))
 
 
 def test_every_part_of_the_job_is_read() -> None:
     rule = f"each part of {JOB} is read outside command_line/"
-    check(rule, unread_parts_of_the_job(package_source()), NOT_YET["job"])
+    check(rule, unread_parts_of_the_job(package_source()))
 
 
 def test_every_simulated_kit_is_named_by_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"], Environment(io.StringIO(), io.StringIO(), {})) == 0
     names = {*KINDS, *(f"{name}{EMULATED}" for name, kind in KINDS.items() if kind.family.emulator)}
-    check("--help names every simulated kit", unnamed_kits(capsys.readouterr().out, names), NOT_YET["kits"])
+    check("--help names every simulated kit", unnamed_kits(capsys.readouterr().out, names))
 
 
 def test_the_guards_see_what_they_are_for(tmp_path: Path) -> None:

@@ -21,64 +21,6 @@ ROOMS_OF_HTTP = ("cloud/", "simulator/")
 CHOICES = ("modem", "cloud", "cloud_provider", "method", "provision_method")
 """What is never compared with anything outside the rooms of branches."""
 
-NOT_YET = {
-    "clouds": {
-        "cli.py has 'aws'",
-        "cli.py has 'azure'",
-        "cli.py has 'sandbox'",
-        "command_line/options.py has 'aws'",
-        "command_line/options.py has 'azure'",
-        "command_line/options.py has 'google'",
-        "command_line/options.py has 'jitr'",
-        "command_line/options.py has 'mar'",
-        "command_line/options.py has 'sandbox'",
-        "commands/provision.py has 'aws'",
-        "commands/provision.py has 'azure'",
-        "commands/provision.py has 'google'",
-        "commands/unprovision.py has 'aws'",
-        "commands/unprovision.py has 'azure'",
-        "commands/unprovision.py has 'google'",
-        "commands/unprovision.py has 'sandbox'",
-        "inspection/doctor.py has 'jitr'",
-        "inspection/doctor.py has 'mar'",
-        "inspection/doctor.py has 'sandbox'",
-        "inspection/kit_status.py has 'aws'",
-        "inspection/kit_status.py has 'azure'",
-        "inspection/kit_status.py has 'google'",
-        "runs/bench.py has 'sandbox'",
-        "runs/report.py has 'azure'",
-    },
-    "kits": {
-        "cli.py has 'avr-iot-wa'",
-        "command_line/options.py has 'AVR-IoT WA'",
-        "command_line/options.py has 'avr-iot-cellular'",
-        "command_line/options.py has 'avr-iot-cellular-mini'",
-        "command_line/options.py has 'avr-iot-wa'",
-        "command_line/options.py has 'avr-iot-wg'",
-        "command_line/options.py has 'pic-iot-wa'",
-        "command_line/options.py has 'pic-iot-wg'",
-        "command_line/options.py has 'sam-iot-wg'",
-        "command_line/options.py has 'sam-iot-wx'",
-        "formats/winc_image.py has 'WINC1510'",
-    },
-    "branches": {
-        "cli.py has a comparison of cloud",
-        "cli.py has a comparison of cloud_provider",
-        "cli.py has a comparison of method",
-        "commands/provision.py has .has_wifi",
-        "commands/provision.py has a comparison of cloud",
-        "commands/rootcerts.py has .has_wifi",
-        "commands/unprovision.py has .has_wifi",
-        "commands/unprovision.py has a comparison of cloud_provider",
-        "commands/unprovision.py has a comparison of provision_method",
-        "inspection/account_health.py has a comparison of method",
-        "inspection/chips.py has .has_wifi",
-        "steps/aws_removal.py has .has_wifi",
-        "steps/links.py has a comparison of cloud",
-    },
-}
-"""What is against a rule and shall be put right. An entry that is no longer needed fails too."""
-
 
 def names_of_kits() -> list[str]:
     """Those of the catalogue and of the simulator, and the first word for each modem."""
@@ -135,7 +77,7 @@ RULES = {
 @pytest.mark.parametrize("name", RULES)
 def test_literals(name: str) -> None:
     guard, rule = RULES[name]
-    check(rule, guard(package_source()), NOT_YET[name])
+    check(rule, guard(package_source()))
 
 
 MADE_UP = {

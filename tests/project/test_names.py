@@ -25,12 +25,6 @@ SAME_NAME = {
 }
 """Names that several rooms have for one subject, and why."""
 
-NOT_YET = {
-    "credentials: methods, steps",
-    "faults: cloud, simulator",
-}
-"""Names with several meanings. An entry that is no longer needed fails too."""
-
 
 def same_names(source: Source) -> Iterator[Fault]:
     """Within a room a name may be there several times: each family of boards has its board.py."""
@@ -52,7 +46,7 @@ def loose_files_of_the_simulator(source: Source) -> Iterator[Fault]:
 
 def test_a_name_has_one_meaning() -> None:
     rule = "modules of different rooms have different names, or one subject and the reason in SAME_NAME"
-    check(rule, same_names(package_source()), SAME_NAME.keys() | NOT_YET)
+    check(rule, same_names(package_source()), SAME_NAME.keys())
 
 
 def test_the_simulator_lies_in_its_rooms() -> None:

@@ -17,13 +17,6 @@ TOO_LONG = {
 }
 """What is longer, and why. An entry that is no longer needed fails too."""
 
-NOT_YET = {
-    "boards/nedbg/wire/provisioning_link.py",
-    "command_line/options.py _add_known_options",
-    "command_line/options.py _add_own_options",
-}
-"""What is longer for no reason and shall be put right."""
-
 
 def long_files(source: Source) -> Iterator[Fault]:
     for module in source:
@@ -44,7 +37,7 @@ def long_functions(source: Source) -> Iterator[Fault]:
 def test_sizes() -> None:
     source = package_source()
     rule = f"at most {LINES_OF_A_FILE} lines in a file, {LINES_OF_A_FUNCTION} in a function, or a reason in TOO_LONG"
-    check(rule, [*long_files(source), *long_functions(source)], TOO_LONG.keys() | NOT_YET)
+    check(rule, [*long_files(source), *long_functions(source)], TOO_LONG.keys() | set())
 
 
 def test_the_guards_see_what_they_are_for(tmp_path: Path) -> None:
