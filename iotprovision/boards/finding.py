@@ -18,6 +18,7 @@ from iotprovision.boards.nedbg.boot_mode import (
     prepare_usb,
     several_in_boot_mode,
 )
+from iotprovision.boards.nedbg.debugger import PRODUCT_ID, UDEV_RULES, UPGRADE_PRODUCT_ID, VENDOR_ID
 from iotprovision.boards.nedbg.debugger_upgrade import finish_upgrade
 from iotprovision.boards.nedbg.detection import detect_kits, examine, serial_numbers
 from iotprovision.boards.other_runs import NO_OTHER_RUNS, OtherRuns
@@ -25,6 +26,23 @@ from iotprovision.boards.upgrade_turn import UpgradeTurn
 from iotprovision.errors import AccessError, KitNotFoundError, LockedError, ProvisioningError
 from iotprovision.firmware.debugger_archive import DebuggerArchive
 from iotprovision.progress import Progress
+
+USB_VENDOR, USB_PRODUCTS = VENDOR_ID, (PRODUCT_ID, UPGRADE_PRODUCT_ID)
+"""What a user must be allowed to open."""
+
+__all__ = [
+    "UDEV_RULES",
+    "USB_PRODUCTS",
+    "USB_VENDOR",
+    "board_of",
+    "check_usb_library",
+    "connected_kits",
+    "find_kit",
+    "finish_debugger_upgrade",
+    "memory_kinds",
+    "unfinished_upgrade_can_be_opened",
+    "upgrade_is_unfinished",
+]
 
 
 def find_kit(

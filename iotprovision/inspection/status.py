@@ -17,7 +17,7 @@ from iotprovision.findings import State
 from iotprovision.inspection.kit_choice import chosen
 from iotprovision.inspection.kit_status import APPLICATION, KitStatus, kit_status, thing_of
 from iotprovision.inspection.looks import Look, unknown
-from iotprovision.pki.authority import SIGNER_CERTIFICATE
+from iotprovision.pki.authority_files import SIGNER_CERTIFICATE
 from iotprovision.pki.reading import from_pem
 
 if TYPE_CHECKING:
@@ -134,7 +134,8 @@ class Status:
                 others.append(busy_kit(kit.serial_number, kit.port, kit.name))
                 continue
             free = True
-            status = kit_status(kit, self._bench.store.for_kit(kit.serial_number), self._signer, past, self._now)
+            files = self._bench.store.for_kit(kit.serial_number)
+            status = kit_status(self._bench.board(kit), files, self._signer, past, self._now)
             looks, contents = list(status.looks), None
             if read_chips:
                 try:

@@ -140,7 +140,7 @@ class Azure(Method):
         return proofs
 
     def outlook(self, account: AccountWork, device: DeviceWork) -> str:
-        from iotprovision.pki.authority import SIGNER_CERTIFICATE
+        from iotprovision.pki.authority_files import SIGNER_CERTIFICATE
         from iotprovision.pki.device_files import DEVICE_CERTIFICATE
         from iotprovision.steps.kept_names import AZURE_DEVICE_ID_FILE
 

@@ -17,37 +17,34 @@ from enum import Enum
 from typing import TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from iotprovision.errors import CloudError, ProofError, StoreError
 from iotprovision.formats.ecc608_zones import coordinates
 from iotprovision.pki import certificates
-from iotprovision.pki.device_files import DeviceFiles
+from iotprovision.pki.authority_files import (
+    FILES,
+    ROOT_CERTIFICATE,
+    ROOT_KEY,
+    SIGNER_CERTIFICATE,
+    SIGNER_KEY,
+    SIGNER_REQUEST,
+    START_OVER,
+    VERIFICATION_CERTIFICATE,
+    check_certificate,
+    check_request,
+    check_unused,
+    lost_files,
+    stored_certificate,
+)
 from iotprovision.pki.names import LONGEST, Names
-from iotprovision.pki.reading import UNREADABLE, from_pem
 from iotprovision.pki.signer import Signer
 from iotprovision.pki.signers.key_files import KeyFile, KeyInMemory, Passphrase
 from iotprovision.store.folder import Store
 
-ROOT_KEY = "root-ca.key"
-SIGNER_KEY = "signer-ca.key"
-SIGNER_REQUEST = "signer-ca.csr"
-ROOT_CERTIFICATE = "root-ca.crt"
-SIGNER_CERTIFICATE = "signer-ca.crt"
-FILES = (ROOT_KEY, SIGNER_KEY, SIGNER_REQUEST, ROOT_CERTIFICATE, SIGNER_CERTIFICATE)
-VERIFICATION_CERTIFICATE = "signer-ca-verification.crt"
-
 LOCK_WAIT = 30.0
 """Seconds to wait for another run that makes or reads the same authority."""
-
-START_OVER = "or move all files of the CAs away (and keep them) to have new ones made"
-NEW_SIGNER = (
-    f"move {SIGNER_KEY}, {SIGNER_REQUEST} and {SIGNER_CERTIFICATE} away to have a new signer made under the same root"
-)
 
 T = TypeVar("T")
 
@@ -136,7 +133,7 @@ class Authority:
         there = {name for name in FILES if self.store.has(name)}
         if not there:
             return AuthorityState.MISSING
-        lost = self._lost(there)
+        lost = lost_files(there)
         if lost:
             raise StoreError(
                 f"The set of CA files in {self.store.folder} is not complete: {', '.join(lost)} missing",
@@ -144,11 +141,11 @@ class Authority:
                 f"put the file back from a backup, {START_OVER}",
             )
         if ROOT_CERTIFICATE in there:
-            self._check_certificate(self.root, self.root, ROOT_CERTIFICATE)
+            check_certificate(self.store, self.root, self.root, ROOT_CERTIFICATE, self._clock())
         if SIGNER_CERTIFICATE in there:
-            self._check_certificate(self.signer, self.root, SIGNER_CERTIFICATE)
+            check_certificate(self.store, self.signer, self.root, SIGNER_CERTIFICATE, self._clock())
         if SIGNER_REQUEST in there:
-            self._check_request()
+            check_request(self.store)
         for key in self._keys:
             if key.name in there:
                 key.check()
@@ -216,7 +213,7 @@ class Authority:
         root_key: Signer = new.get(ROOT_KEY) or self.root_key
         signer_key: Signer = new.get(SIGNER_KEY) or self.signer_key
         if has[SIGNER_KEY] and not has[SIGNER_CERTIFICATE]:
-            self._check_unused(signer_key.public_key)
+            check_unused(self.store, signer_key.public_key)
         root = self.root if has[ROOT_CERTIFICATE] else certificates.root_certificate(root_key, self.names, now)
         subject = certificates.distinguished_name(self.names.organization, self.names.signer_common_name)
         if has[SIGNER_CERTIFICATE]:
@@ -225,8 +222,8 @@ class Authority:
         signer = (
             self.signer if has[SIGNER_CERTIFICATE] else certificates.signer_certificate(request, root, root_key, now)
         )
-        self._check_certificate(root, root, ROOT_CERTIFICATE)
-        self._check_certificate(signer, root, SIGNER_CERTIFICATE)
+        check_certificate(self.store, root, root, ROOT_CERTIFICATE, self._clock())
+        check_certificate(self.store, signer, root, SIGNER_CERTIFICATE, self._clock())
         passphrase = self._passphrase.of_new_keys() if new else None
         public = {
             SIGNER_REQUEST: request.public_bytes(Encoding.PEM),
@@ -344,61 +341,6 @@ class Authority:
         self.store.write(VERIFICATION_CERTIFICATE, certificate.public_bytes(Encoding.PEM))
         return certificate
 
-    def _lost(self, there: set[str]) -> list[str]:
-        """What is missing and cannot be made again: nothing, if writing was just broken off."""
-        if SIGNER_CERTIFICATE in there:
-            needed = {ROOT_KEY, SIGNER_KEY, ROOT_CERTIFICATE}
-        elif SIGNER_REQUEST in there:
-            needed = {ROOT_KEY, SIGNER_KEY}
-        else:
-            needed = {ROOT_KEY}
-        return [name for name in FILES if name in needed - there]
-
-    def _check_unused(self, public_key: ec.EllipticCurvePublicKey) -> None:
-        """A signer's key without its certificate is safe to go on with only when nothing was signed with it."""
-        signed = [
-            kit.folder.name for kit in self.store.kits() if _is_signed(DeviceFiles(kit).certificate(), public_key)
-        ]
-        if _is_signed(self._certificate_or_none(VERIFICATION_CERTIFICATE), public_key):
-            signed.insert(0, VERIFICATION_CERTIFICATE)
-        if signed:
-            raise StoreError(
-                f"{self.store.path(SIGNER_CERTIFICATE)} is missing, though the signer has signed already",
-                f"With its key were signed: {', '.join(signed)}. Devices carry a copy of the lost certificate.",
-                f"put the file back from a backup (each kit and the account have a copy), {START_OVER}",
-            )
-
-    def _check_certificate(self, certificate: x509.Certificate, issuer: x509.Certificate, name: str) -> None:
-        path = self.store.path(name)
-        fault = "is not for a P-256 key" if certificates.p256_key(certificate) is None else None
-        fault = fault or certificates.issue_fault(certificate, issuer)
-        if fault:
-            raise StoreError(
-                f"The certificate {path} does not fit",
-                f"It {fault}.",
-                f"put back the files that belong together, {START_OVER}",
-            )
-        fault = certificates.date_fault(certificate, self._clock())
-        if fault:
-            hint = START_OVER.removeprefix("or ") if name == ROOT_CERTIFICATE else NEW_SIGNER
-            raise StoreError(f"The certificate {path} is not in date", f"It {fault}.", hint)
-
-    def _check_request(self) -> None:
-        path = self.store.path(SIGNER_REQUEST)
-        try:
-            request = x509.load_pem_x509_csr(self.store.read(SIGNER_REQUEST) or b"")
-            public_key = certificates.proved_key(request)
-        except (*UNREADABLE, ProofError) as error:
-            raise StoreError(
-                f"{path} is not a proper certificate request", str(error), f"delete {path}; it is made again"
-            ) from error
-        if self.store.has(SIGNER_CERTIFICATE) and public_key != self.signer.public_key():
-            raise StoreError(
-                f"{path} is for another key than {SIGNER_CERTIFICATE}",
-                "The two come from different authorities.",
-                f"delete {path} if the certificate is the right one; it is made again",
-            )
-
     def _keys_that_open_unasked(self) -> list[KeyFile]:
         return [key for key in self._keys if key.exists and key.opens_unasked]
 
@@ -413,7 +355,7 @@ class Authority:
         """Open a key, and keep it open only if it is its certificate's, and the authority is the one looked at."""
         of_root = key is self._root_key
         name, known = (ROOT_CERTIFICATE, self._root) if of_root else (SIGNER_CERTIFICATE, self._signer)
-        certificate = self._certificate_or_none(name)
+        certificate = stored_certificate(self.store, name)
         if known is not None and certificate != known:
             raise StoreError(
                 f"The authority in {self.store.folder} was replaced while this run worked with it",
@@ -437,7 +379,7 @@ class Authority:
         return look() if self._is_alone else self.store.read_together(look, LOCK_WAIT)
 
     def _certificate(self, name: str) -> x509.Certificate:
-        certificate = self._certificate_or_none(name)
+        certificate = stored_certificate(self.store, name)
         if certificate is None:
             raise StoreError(
                 f"There is no {self.store.path(name)}",
@@ -445,29 +387,6 @@ class Authority:
                 "run the action 'certs' first",
             )
         return certificate
-
-    def _certificate_or_none(self, name: str) -> x509.Certificate | None:
-        data = self.store.read(name)
-        if data is None:
-            return None
-        try:
-            return from_pem(data)
-        except ValueError as error:
-            raise StoreError(
-                f"{self.store.path(name)} is not a certificate",
-                "The file is damaged or of another format than PEM.",
-                f"put the file back from a backup, {START_OVER}",
-            ) from error
-
-
-def _is_signed(certificate: x509.Certificate | None, public_key: ec.EllipticCurvePublicKey) -> bool:
-    if certificate is None:
-        return False
-    try:
-        public_key.verify(certificate.signature, certificate.tbs_certificate_bytes, ec.ECDSA(hashes.SHA256()))
-    except InvalidSignature:
-        return False
-    return True
 
 
 def _text(name: x509.Name, oid: x509.ObjectIdentifier) -> str:

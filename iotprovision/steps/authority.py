@@ -7,7 +7,8 @@ from cryptography.x509.oid import NameOID
 
 from iotprovision.errors import StoreError
 from iotprovision.findings import Finding, State
-from iotprovision.pki.authority import FILES, Authority, AuthorityState
+from iotprovision.pki.authority import Authority, AuthorityState
+from iotprovision.pki.authority_files import FILES
 from iotprovision.steps.step import About, Progress, Step
 
 ACTION = "certs"

@@ -27,7 +27,8 @@ LIBRARIES = {
     "argparse": ("command_line/", "simulator/__main__.py"),
     "boto3": ("cloud/aws/", "simulator/cloud/"),
     "botocore": ("cloud/aws/", "simulator/cloud/"),
-    "pymcuprog": ("boards/nedbg/", "simulator/"),
+    # Sizes and addresses of the memories of an MCU are those that it is programmed with.
+    "pymcuprog": ("boards/nedbg/", "firmware/mcu.py", "simulator/"),
     "pyedbglib": ("boards/nedbg/", "simulator/"),
     "pydebuggerconfig": ("boards/nedbg/", "simulator/"),
     "pydebuggerupgrade": ("boards/nedbg/", "simulator/"),

@@ -13,7 +13,7 @@ ENTRIES = ("__init__", "__main__")
 
 SAME_NAME = {
     "authority: pki, steps": "steps/ makes true what pki/ says of authorities",
-    "aws: simulator, steps": "simulator/ plays the account in which steps/ makes something true",
+    "aws: methods, simulator, steps": "methods/ and steps/ provision for it, simulator/ plays it",
     "azure: methods, simulator, steps": "methods/ and steps/ provision for it, simulator/ plays it",
     "bench: runs, simulator": "a run works with a real bench or with a simulated one",
     "board: boards, simulator": "simulator/ plays what boards/ speaks to",
@@ -21,6 +21,7 @@ SAME_NAME = {
     "factory_certificates: formats, steps": "formats/ reads their bytes, steps/ proves them",
     "history: commands, runs": "commands/ shows what runs/ recorded",
     "id_scope: formats, steps": "formats/ has its bytes, steps/ writes them",
+    "wifi_network: boards, steps": "boards/ says what one is, steps/ tells it to a board",
     "status: commands, inspection": "commands/ shows what inspection/ finds",
 }
 """Names that several rooms have for one subject, and why."""

@@ -18,7 +18,7 @@ from iotprovision.boards.nedbg.programming import Difference, TargetProgrammer, 
 from iotprovision.errors import AccessError, ExitCode, ProofError, UsageError
 from iotprovision.firmware.hex_image import HexImage
 from iotprovision.firmware.mcu import FLASH, USER_ROW, mcu_by_name
-from iotprovision.simulator.board.faults import Faults
+from iotprovision.simulator.conditions.faults import Faults
 from iotprovision.simulator.usb.host import KitProcess
 
 MCU = "atsamd21g18a"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from iotprovision.cloud.aws.account import Account
-from iotprovision.cloud.aws.faults import code, denied_action
+from iotprovision.cloud.aws.call_errors import code, denied_action
 from iotprovision.cloud.aws.jitr_parts import JitrParts
 from iotprovision.cloud.aws.jitr_template import STACK, TAG, is_as_deployed, template
 from iotprovision.errors import CloudDeniedError, CloudError
