@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import argparse
 import ast
 import io
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
 
-import pytest
 import yaml
 from support.source import ROOT, Fault, Source, check, last_name, made_up, package_source
 
 from iotprovision.cli import main
+from iotprovision.command_line.command import options_of
+from iotprovision.command_line.options import options
+from iotprovision.commands import Commands
 from iotprovision.environment import Environment
 from iotprovision.simulator.kit.kinds import EMULATED, KINDS
 
-OPTIONS = ("options", "job", "typed", "arguments")
-"""What the options of a command line are called once they are read."""
+ASKED = ("job", "request")
+"""What holds the values of options once they are read."""
 
-JOB = "runs/job.py"
+MADE_BY = ("command_line/given.py", "command_line/pars", "command_line/rules.py")
+"""Who puts values into them."""
+
+JOB, RULES = "runs/job.py", "command_line/rules.py"
 
 
 def _attributes(source: Source, but: tuple[str, ...] = ()) -> Iterator[ast.Attribute]:
@@ -39,14 +42,24 @@ def unread_fields(source: Source, fields: Collection[str]) -> Iterator[Fault]:
 
 
 def unread_options(source: Source, names: Collection[str]) -> Iterator[Fault]:
-    read = {node.attr for node in _attributes(source) if last_name(node.value) in OPTIONS}
+    """Those of a cloud are read by the row that declares them, as ``PROFILE.name``; rules make actions of some."""
+    read = {node.attr for node in _attributes(source, but=MADE_BY) if last_name(node.value) in ASKED}
+    for module in source:
+        if module.path == JOB:
+            read |= {node.attr for node in ast.walk(module.tree) if isinstance(node, ast.Attribute)}
+        if module.path == RULES:
+            read |= {str(text.value) for text in module.strings()}
+    rows = {last_name(node.value) for node in _attributes(source) if node.attr == "name"}
+    for module in source:
+        for node in module.tree.body if module.path.startswith("methods/") else ():
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and last_name(node.targets[0]) in rows:
+                read |= {str(word.value) for word in node.value.args[:1] if isinstance(word, ast.Constant)}
     yield from (Fault(f"the option {name} is read nowhere") for name in names if name not in read)
 
 
 def unread_parts_of_the_job(source: Source) -> Iterator[Fault]:
     """What the command line puts into the job somebody else takes out of it."""
-    made_by = ("command_line/given.py", "command_line/pars", "command_line/rules.py")
-    read = {node.attr for node in _attributes(source, but=made_by)}
+    read = {node.attr for node in _attributes(source, but=MADE_BY)}
     for module in source:
         if module.path == JOB:
             classes = [node for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)]
@@ -66,33 +79,21 @@ def fields_of_kits() -> set[str]:
     return {field for kit in content["kits"] for field in kit}
 
 
-def declared_options(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """All that any command declares, watched where argparse is told."""
-    names = set()
-    declare = argparse._ActionsContainer.add_argument
-
-    def watched(container: Any, *arguments: Any, **options: Any) -> argparse.Action:
-        action = declare(container, *arguments, **options)
-        if not isinstance(action, (argparse._HelpAction, argparse._VersionAction)):
-            names.add(action.dest)
-        return action
-
-    monkeypatch.setattr(argparse._ActionsContainer, "add_argument", watched)
-    commands = [file.stem for file in (ROOT / "commands").glob("[!_]*.py")]
-    for words in ([], *([command] for command in commands)):
-        assert main([*words, "--help"], Environment(io.StringIO(), io.StringIO(), {})) == 0
-    return names
+def declared_options() -> set[str]:
+    """All that any command takes, by the names that their values have."""
+    commands = Commands()
+    rows = [*options(), *(row for command in commands.values() for row in options_of(command))]
+    return {row.name for row in rows}
 
 
 def test_every_field_of_the_catalogue_is_read() -> None:
     check("what kits.yaml says is used", unread_fields(package_source(), fields_of_kits()))
 
 
-def test_every_option_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = declared_options(monkeypatch)
-    assert {"simulate", "json", "yes"} < names
-    rule = f"what an option sets is read of something called {', '.join(OPTIONS)}"
-    check(rule, unread_options(package_source(), names))
+def test_every_option_is_read() -> None:
+    names = declared_options()
+    assert {"simulate", "json", "agreed", "azure_dps"} < names
+    check("what an option sets is read of the job or the request", unread_options(package_source(), names))
 
 
 def test_every_part_of_the_job_is_read() -> None:
@@ -100,16 +101,17 @@ def test_every_part_of_the_job_is_read() -> None:
     check(rule, unread_parts_of_the_job(package_source()))
 
 
-def test_every_simulated_kit_is_named_by_help(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--help"], Environment(io.StringIO(), io.StringIO(), {})) == 0
+def test_every_simulated_kit_is_named_by_help() -> None:
+    out = io.StringIO()
+    assert main(["--help"], Environment(out, io.StringIO(), {})) == 0
     names = {*KINDS, *(f"{name}{EMULATED}" for name, kind in KINDS.items() if kind.family.emulator)}
-    check("--help names every simulated kit", unnamed_kits(capsys.readouterr().out, names))
+    check("--help names every simulated kit", unnamed_kits(out.getvalue(), names))
 
 
 def test_the_guards_see_what_they_are_for(tmp_path: Path) -> None:
     texts = {
         "runs/job.py": "class Job:\n    mcu: str\n    kit: str\n    force: str\n    color: int = 1\n",
-        "runs/run.py": "def run(self, board):\n    board.leds = self._options.force\n    return board.port, job.mcu\n",
+        "runs/run.py": "def run(self, board):\n    board.leds = self._job.force\n    return board.port, job.mcu\n",
         "command_line/parsing.py": "kit = job.kit",
         "simulator/kit.py": "def start(kit):\n    return kit.modem, kit.leds\n",
     }
