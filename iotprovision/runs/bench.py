@@ -312,18 +312,14 @@ class SimulatedBench(Bench):
 
 def simulated_kits() -> tuple[str, ...]:
     """The names of all kits that can be simulated."""
-    from iotprovision.simulator.kit.kinds import EMULATED, KINDS
+    from iotprovision.simulator.kit.catalogue import names
 
-    return tuple(
-        text
-        for name, kind in KINDS.items()
-        for text in ((name, f"{name}{EMULATED}") if kind.family.emulator else (name,))
-    )
+    return names()
 
 
 def default_simulated_kit() -> str:
     """The simulated kit that is meant where none is named."""
-    from iotprovision.simulator.kit.kinds import DEFAULT
+    from iotprovision.simulator.kit.catalogue import DEFAULT
 
     return DEFAULT
 
