@@ -1,4 +1,4 @@
-"""The command ``unprovision``: the opposite of provisioning, for one kit."""
+"""Take a kit out of your account."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from iotprovision.runs.job import Job
     from iotprovision.runs.report import Reporter
 
-PURPOSE = "take a kit out of your account"
 SHARED = (
     "cloud",
     "method",
