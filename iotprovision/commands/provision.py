@@ -161,7 +161,13 @@ class Run:
         if self._job.encrypt_keys and not self._job.new_authority and "certs" in self._actions:
             self._passphrases.check_encryption(authority)
         return AccountWork(
-            self._store, authority, self._bench.account, "certs" in self._actions, self._job.forced, self._bench.azure()
+            self._store,
+            authority,
+            self._bench.account,
+            "certs" in self._actions,
+            self._job.forced,
+            self._bench.azure(),
+            self._job.method_options,
         )
 
     def _check_actions(self, kit: FoundKit) -> None:
