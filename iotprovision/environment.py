@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import sys
 
-from iotprovision.errors import UsageError
-
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +45,8 @@ class Environment:
         """
         from pathlib import Path
 
+        from iotprovision.errors import UsageError
+
         try:
             if moved := self.variables.get(HOME_VARIABLE):
                 return Path(moved).expanduser()
@@ -73,6 +73,8 @@ class Environment:
 
         :raises UsageError: there is no terminal to ask at
         """
+        from iotprovision.errors import UsageError
+
         if not sys.stdin or not sys.stdin.isatty():
             raise UsageError("This must be agreed to, and there is no terminal to ask at", question, otherwise)
 
@@ -82,9 +84,12 @@ class Environment:
         :param otherwise: where else the secret may come from, for the message
         :raises UsageError: there is no terminal to ask at, or nothing was typed there
         """
+        import getpass
+
+        from iotprovision.errors import UsageError
+
         if not sys.stdin or not sys.stdin.isatty():
             raise UsageError("A passphrase is needed, and there is no terminal to ask at", hint=otherwise)
-        import getpass
 
         try:
             return getpass.getpass(prompt, stream=self.err)

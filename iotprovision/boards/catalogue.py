@@ -21,12 +21,9 @@ class KitDescription:
 
     :param name: value of its KITNAME register
     :param mcu: lower case, as pymcuprog spells it
-    :param flash_size: bytes
     :param modem: what connects it to the network
     :param console: the family of commands its demo applications take
-    :param leds: the provisioning firmware's name for each LED
     :param links: CLICK_ME_TYPE for each cloud
-    :param redirect: REDIRECT register, the kit's number on the vendor's web pages; empty where unknown
     :param left_out: actions that cannot be done on it, and why
     :param demos_without_network: clouds whose demo application is told no Wi-Fi network on its console
     :param other_names: other values that its KITNAME register may have
@@ -34,13 +31,9 @@ class KitDescription:
 
     name: str
     mcu: str
-    flash_size: int
-    secure_element: str
     modem: str
     console: str
-    leds: Mapping[str, str]
     links: Mapping[str, int]
-    redirect: str = ""
     left_out: Mapping[str, str] = field(default_factory=dict)
     demos_without_network: Sequence[str] = ()
     other_names: Sequence[str] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
@@ -23,9 +23,9 @@ class Origin(IntEnum):
 
 @dataclass(frozen=True)
 class Given:
-    """A value and where it comes from."""
+    """A value and where it comes from. It may be a passphrase, so it never shows in ``repr``."""
 
-    value: Any
+    value: Any = field(repr=False)
     origin: Origin
 
 

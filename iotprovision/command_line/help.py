@@ -11,7 +11,7 @@ TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from iotprovision.command_line.command import Command
+    from iotprovision.command_line.command import Command, Commands
     from iotprovision.option import Option
 
 HELP, VERSION = ("-h", "--help"), ("-V", "--version")
@@ -35,9 +35,9 @@ def usage(command: str) -> str:
     return f"iotprovision {command} [OPTIONS]"
 
 
-def help_of_actions(commands: Mapping[str, Command]) -> str:
+def help_of_actions(commands: Commands) -> str:
     """The help of the command that does actions, with what else there is."""
-    rows = [_row(name, command.PURPOSE, 15) for name, command in commands.items()]
+    rows = [_row(name, commands.purpose(name).removesuffix("."), 15) for name in commands]
     return _page(
         FOR_ACTIONS,
         "Makes a Microchip IoT kit a trusted device of a cloud account, and proves it.",
@@ -53,9 +53,10 @@ def help_of_actions(commands: Mapping[str, Command]) -> str:
 def help_of(name: str, command: Command) -> str:
     """The help of any other command."""
     headings = headings_of(name, command)
-    purpose = f"{command.PURPOSE[0].upper()}{command.PURPOSE[1:]}."
     groups = ("", *dict.fromkeys(heading for heading in headings.values() if heading))
-    return _page(name, purpose, _options(options_of(command), headings, groups), command.EXAMPLES)
+    return _page(
+        name, command.__doc__.partition("\n")[0], _options(options_of(command), headings, groups), command.EXAMPLES
+    )
 
 
 def _page(command: str, description: str, parts: Iterable[tuple[str, Iterable[str]]], examples: str) -> str:

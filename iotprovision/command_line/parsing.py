@@ -13,16 +13,16 @@ from iotprovision.environment import SETTING_PREFIX
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from iotprovision.command_line.command import Command
+    from iotprovision.command_line.command import Commands
     from iotprovision.command_line.given import Asked, Given
     from iotprovision.environment import Environment
     from iotprovision.frozen import Frozen
     from iotprovision.runs.job import Job
 
 
-def parse(arguments: Sequence[str], environment: Environment, commands: Mapping[str, Command]) -> tuple[Job, Frozen]:
+def parse(arguments: Sequence[str], environment: Environment, commands: Commands) -> tuple[Job, Frozen]:
     """What is meant: the job, and what its command alone has a word for.
 
     :param commands: all but the one that does actions, each with its module, which is loaded when it is asked for
@@ -43,7 +43,7 @@ def parse(arguments: Sequence[str], environment: Environment, commands: Mapping[
     return Job(command=asked.command, method_options=of_methods, **others), request(**own)
 
 
-def said(arguments: Sequence[str], environment: Environment, commands: Mapping[str, Command]) -> Asked:
+def said(arguments: Sequence[str], environment: Environment, commands: Commands) -> Asked:
     """All that was said, each value with its origin.
 
     :raises UsageError: a setting is none
@@ -65,7 +65,7 @@ def said(arguments: Sequence[str], environment: Environment, commands: Mapping[s
     return Asked(name or FOR_ACTIONS, words, takes, given, tuple(commands))
 
 
-def completed(line: str, commands: Mapping[str, Command]) -> argparse.ArgumentParser:
+def completed(line: str, commands: Commands) -> argparse.ArgumentParser:
     """The parser for a command line whose last word a shell wants completed."""
     from iotprovision.command_line.parsers import action_parser, command_parser
 
@@ -73,9 +73,7 @@ def completed(line: str, commands: Mapping[str, Command]) -> argparse.ArgumentPa
     return command_parser(name, commands[name]) if name else action_parser(commands)
 
 
-def _show_about(
-    name: str | None, arguments: Sequence[str], environment: Environment, commands: Mapping[str, Command]
-) -> None:
+def _show_about(name: str | None, arguments: Sequence[str], environment: Environment, commands: Commands) -> None:
     """Show help or version, where it is asked for; then nothing else is done."""
     if any(word in HELP for word in arguments):
         environment.out.write(help_of(name, commands[name]) if name else help_of_actions(commands))
@@ -85,7 +83,7 @@ def _show_about(
         raise SystemExit(0)
 
 
-def _command_among(arguments: Sequence[str], commands: Mapping[str, Command]) -> tuple[str | None, Sequence[str]]:
+def _command_among(arguments: Sequence[str], commands: Commands) -> tuple[str | None, Sequence[str]]:
     """The first word that names a command and is not the value of an option; the arguments without it."""
     take_a_value = {
         spelling for option in options() if not option.is_flag and option.bare is None for spelling in option.spellings

@@ -1,4 +1,4 @@
-"""The command ``doctor``: why a kit or an account cannot be used."""
+"""Why a kit or an account cannot be used, and what to do about it; changes nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from iotprovision.runs.report import Reporter
 
 PAGE = "docs/troubleshooting.md"
-PURPOSE = "why a kit or an account cannot be used, and what to do about it; changes nothing"
 SHARED = ("method", "aws_profile", "port", "serial_number", "kit")
 EXAMPLES = """\
   iotprovision doctor                      kits, ports, store, firmware, clock, and the AWS account if there is one

@@ -1,4 +1,4 @@
-"""The command ``history``: what earlier runs did."""
+"""What earlier runs did."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from iotprovision.runs.job import Job
     from iotprovision.runs.report import Reporter
 
-PURPOSE = "what earlier runs did"
 SHARED = ("serial_number",)
 EXAMPLES = """\
   iotprovision history                     the last twenty runs

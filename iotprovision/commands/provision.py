@@ -165,7 +165,14 @@ class Provisioning:
         makes_authority = CERTS in self._actions
         if self._job.encrypt_keys and not self._job.new_authority and makes_authority:
             self._passphrases.check_encryption(authority)
-        return AccountWork(authority, self._bench.account, makes_authority, self._job.forced, self._bench.azure())
+        return AccountWork(
+            authority,
+            self._bench.account,
+            makes_authority,
+            self._job.forced,
+            self._bench.azure(),
+            self._job.method_options,
+        )
 
     def _check_network(self, kit: FoundKit, network: WifiNetwork) -> None:
         demo_of = "" if self._job.application or APPLICATION not in self._actions else self._method.cloud

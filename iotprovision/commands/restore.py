@@ -1,4 +1,4 @@
-"""The command ``restore``: what earlier runs overwrote on a kit, put back."""
+"""Put back what earlier runs overwrote on a kit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from iotprovision.store.backups import Backup
     from iotprovision.store.folder import Store
 
-PURPOSE = "put back what earlier runs overwrote on a kit"
 SHARED = ("serial_number", "port", "kit", "dry_run", "no_packed_reports")
 EXAMPLES = """\
   iotprovision restore --list              which backups there are

@@ -1,4 +1,4 @@
-"""The command ``rootcerts``: which servers the Wi-Fi module trusts."""
+"""Which servers the Wi-Fi module trusts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from iotprovision.steps.root_certificates import WantedRoots
     from iotprovision.store.folder import Store
 
-PURPOSE = "which servers the Wi-Fi module trusts"
 SHARED = ("serial_number", "port", "kit", "dry_run", "no_packed_reports")
 EXAMPLES = """\
   iotprovision rootcerts --irc my-roots    the module trusts the roots in this folder, and no others

@@ -1,4 +1,4 @@
-"""The command ``status``: what is connected, and what it is provisioned for."""
+"""The kits that are connected, and what each is provisioned for."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from iotprovision.runs.report import Reporter
 
 HEADINGS = ("What", "State", "Found")
-PURPOSE = "the kits that are connected, and what each is provisioned for"
 SHARED = ("aws_profile", "port", "serial_number", "kit", "no_packed_reports")
 EXAMPLES = """\
   iotprovision status                      the kits that are connected; the applications on them go on running

@@ -1,4 +1,4 @@
-"""The command ``unprovision``: the opposite of provisioning, for one kit."""
+"""Take a kit out of your account."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from iotprovision.runs.job import Job
     from iotprovision.runs.report import Reporter
 
-PURPOSE = "take a kit out of your account"
 SHARED = (
     "cloud",
     "method",
@@ -98,7 +97,7 @@ def perform(job: Job, request: Request, bench: Bench, reporter: Reporter) -> Exi
 
 def _method(job: Job) -> Method:
     """The one that was named; else, of the methods of the cloud, one that takes a kit out of an account."""
-    from iotprovision.methods import named, of_cloud
+    from iotprovision.methods import default, named, of_cloud
 
-    able = [method for method in of_cloud(job.cloud or "") if method.removes_devices]
+    able = [method for method in of_cloud(job.cloud or default().cloud) if method.removes_devices]
     return able[0] if able and job.method is None else named(job.cloud, job.method)

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from iotprovision.methods.work import AccountWork, DeviceWork
     from iotprovision.steps.azure import DeviceEnrolled
     from iotprovision.steps.identity import Identity
-    from iotprovision.steps.links import Link
     from iotprovision.steps.step import Step
 
 
@@ -123,12 +122,6 @@ class Azure(Method):
     def registration(self, account: AccountWork, identity: Identity) -> list[Step]:
         """What the Azure service that was named is told. Without one, nothing is asked or told of an Azure account."""
         return [_enrolled(account, account.azure, identity)] if account.azure else []
-
-    def link(self, device: DeviceWork, identity: Identity) -> Link:
-        """The page of Azure is the same for every kit; what the board holds for another cloud is left."""
-        from iotprovision.steps.links import Link
-
-        return Link(self.link_code)
 
     def account_proofs(self, account: AccountWork, identity: Identity | None, connects: bool) -> list[Step]:
         from iotprovision.steps.authority import AuthorityInStore

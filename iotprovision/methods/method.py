@@ -59,9 +59,9 @@ class Method:
 
     rights = ""
     """Which rights in an account it needs, in the words of ``cloud/aws/rights.py``; empty for none to ask for."""
-    link_code: str
-    """Where the page on the kit's drive leads to, in the words of ``kits.yaml``."""
-    page: str
+    link_code = ""
+    """Where the page on the kit's drive leads to, in the words of ``kits.yaml``; empty where there is no page."""
+    page = ""
     """The same for a person."""
     page_names_thing = False
     """Whether that page names the kit by its thing name."""
@@ -94,8 +94,13 @@ class Method:
         return []
 
     def link(self, device: DeviceWork, identity: Identity) -> Link:
-        """Where the page on the kit's drive leads to."""
-        raise NotImplementedError
+        """Where the page on the kit's drive leads to: one that is the same for every kit, if nothing else is said.
+
+        What the board holds about the kit for another cloud is left.
+        """
+        from iotprovision.steps.links import Link
+
+        return Link(self.link_code)
 
     def account_proofs(self, account: AccountWork, identity: Identity | None, connects: bool) -> list[Step]:
         """What the account knows, asked once more.

@@ -25,6 +25,7 @@ class AccountWork:
     :param makes_authority: whether this run makes the authority where there is none, and prepares the account
     :param force: the options given that force something, without their dashes
     :param azure: the Azure service that a kit is enrolled in, where one was named
+    :param options: those that only the methods of this cloud have
     """
 
     def __init__(
@@ -34,11 +35,13 @@ class AccountWork:
         makes_authority: bool,
         force: frozenset[str] = frozenset(),
         azure: Enrolments | None = None,
+        options: Mapping[str, str | None] | None = None,
     ) -> None:
         self.authority = authority
         self.makes_authority = makes_authority
         self.force = force
         self.azure = azure
+        self.options = options or {}
         self._open_account = open_account
         self.opened: Account | None = None
 

@@ -263,13 +263,13 @@ class SimulatedBench(Bench):
 
     def open(self, needs_account: bool = True) -> None:
         """Start the simulated kit, and the local cloud where it is needed."""
-        from iotprovision.methods import find
+        from iotprovision.methods import named
         from iotprovision.methods.aws import profile_of
         from iotprovision.simulator.bench import Simulation
         from iotprovision.simulator.board.surroundings import AccessPoint
 
         job = self._job
-        method = find(job.cloud, job.method) if job.method else None
+        method = named(job.cloud, job.method) if job.method or job.actions else None
         access_point = AccessPoint.parse(job.simulated_access_point) if job.simulated_access_point else None
         assert job.simulate is not None, "a simulated kit is what is meant"
         simulation = Simulation(
@@ -331,18 +331,14 @@ class SimulatedBench(Bench):
 
 def simulated_kits() -> tuple[str, ...]:
     """The names of all kits that can be simulated."""
-    from iotprovision.simulator.kit.kinds import EMULATED, KINDS
+    from iotprovision.simulator.kit.catalogue import names
 
-    return tuple(
-        text
-        for name, kind in KINDS.items()
-        for text in ((name, f"{name}{EMULATED}") if kind.family.emulator else (name,))
-    )
+    return names()
 
 
 def default_simulated_kit() -> str:
     """The simulated kit that is meant where none is named."""
-    from iotprovision.simulator.kit.kinds import DEFAULT
+    from iotprovision.simulator.kit.catalogue import DEFAULT
 
     return DEFAULT
 

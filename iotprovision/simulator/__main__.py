@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from iotprovision.errors import ExitCode, ProvisioningError, UsageError
-from iotprovision.simulator.kit.kinds import DEFAULT, EMULATED, KINDS, SimulatedKitName
+from iotprovision.simulator.kit.catalogue import DEFAULT
+from iotprovision.simulator.kit.kinds import EMULATED, KINDS, SimulatedKitName
 
 
 def _parser() -> argparse.ArgumentParser:

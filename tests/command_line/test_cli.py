@@ -12,10 +12,10 @@ import pytest
 
 import iotprovision
 from iotprovision.cli import main
-from iotprovision.command_line.options import method_options, options
-from iotprovision.command_line.parsers import options_of
+from iotprovision.command_line.command import options_of, purpose_of
+from iotprovision.command_line.options import ACTIONS, method_options, options
 from iotprovision.command_line.parsing import parse as parse_all
-from iotprovision.commands import Commands
+from iotprovision.commands import COMMANDS
 from iotprovision.environment import Environment
 from iotprovision.errors import ExitCode, UsageError
 from iotprovision.frozen import Frozen
@@ -23,7 +23,6 @@ from iotprovision.option import Option
 from iotprovision.runs.job import Job
 
 PACKAGE = Path(iotprovision.__file__).parent
-COMMANDS = Commands()
 
 
 @pytest.fixture
@@ -93,6 +92,37 @@ def test_a_command_has_help_with_examples(command: str, capsys: pytest.CaptureFi
     assert main([command, "--help"]) == 0
     text = capsys.readouterr().out
     assert f"  iotprovision {command}" in text.partition("examples:")[2]
+
+
+def test_help_explains_every_option_action_and_command(capsys: pytest.CaptureFixture[str]) -> None:
+    for command, rows in (("", options()), *((name, options_of(COMMANDS[name])) for name in COMMANDS)):
+        assert main([*command.split(), "--help"]) == 0
+        page = capsys.readouterr().out
+        assert page.startswith(f"usage: iotprovision {command}".rstrip())
+        in_one_line = " ".join(page.split())
+        for option in rows:
+            assert f"  {', '.join(option.spellings)}" in page
+            assert " ".join(option.text.split()) in in_one_line
+        assert all(len(line) < 120 for line in page.splitlines())
+    assert main(["--help"]) == 0
+    page = capsys.readouterr().out
+    for name in COMMANDS:
+        assert f"\n  {name} " in page
+        assert f"{COMMANDS.purpose(name)}." not in page
+        assert COMMANDS.purpose(name).removesuffix(".") in page
+    assert set(ACTIONS) <= set(page.partition("ACTION ...")[2].partition("(default")[0].replace(",", "").split())
+
+
+@pytest.mark.parametrize("words", [["-V"], ["certs", "--version"], ["history", "-V"]])
+def test_the_version(words: list[str], environment: Environment) -> None:
+    assert main(words, environment) == 0
+    assert isinstance(environment.out, io.StringIO)
+    assert environment.out.getvalue() == f"iotprovision {iotprovision.__version__}\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_a_command_is_for_is_known_without_loading_it(command: str) -> None:
+    assert COMMANDS.purpose(command) == purpose_of(COMMANDS[command])
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -265,7 +295,15 @@ def test_a_home_that_nobody_has() -> None:
 
 @pytest.mark.parametrize(
     ("typed", "offered"),
-    [("iotprovision --dry", "--dry-run"), ("iotprovision -m ji", "jitr"), ("iotprovision prov", "provision")],
+    [
+        ("iotprovision --dry", "--dry-run"),
+        ("iotprovision -m ji", "jitr"),
+        ("iotprovision prov", "provision"),
+        ("iotprovision his", "history"),
+        ("iotprovision history --la", "--last"),
+        ("iotprovision --simulate restore --only app", "application"),
+        ("iotprovision --he", "--help"),
+    ],
 )
 def test_shell_completion(typed: str, offered: str, tmp_path: Path) -> None:
     answer = tmp_path / "answer"
@@ -319,7 +357,8 @@ def test_help_and_version_import_nothing_heavy() -> None:
     script = (
         "import sys\nfrom iotprovision.cli import main\n"
         "assert main(sys.argv[1:]) == 0\n"
-        "heavy = {'boto3', 'botocore', 'cryptography', 'pymcuprog', 'pyedbglib', 'rich', 'yaml'} & set(sys.modules)\n"
+        "heavy = {'boto3', 'botocore', 'cryptography', 'pymcuprog', 'pyedbglib', 'rich', 'yaml', 'argparse', 'inspect'}"
+        " & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     for arguments in (["--help"], ["--version"], *([command, "--help"] for command in COMMANDS)):

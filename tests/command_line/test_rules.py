@@ -13,12 +13,11 @@ from iotprovision.cli import main
 from iotprovision.command_line.given import Origin
 from iotprovision.command_line.parsing import parse, said
 from iotprovision.command_line.rules import RULES, settled
-from iotprovision.commands import Commands
+from iotprovision.commands import COMMANDS
 from iotprovision.environment import Environment
 from iotprovision.errors import ExitCode, UsageError
 from iotprovision.runs.job import Job
 
-COMMANDS = Commands()
 SETTINGS = (
     "",
     "provision-method: jitr\n",

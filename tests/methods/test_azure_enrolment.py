@@ -24,7 +24,7 @@ from iotprovision.cloud.azure.enrolment import Enrolments
 from iotprovision.cloud.azure.provisioning_service import ProvisioningService
 from iotprovision.cloud.azure.service import Place
 from iotprovision.command_line.parsing import parse
-from iotprovision.commands import Commands
+from iotprovision.commands import COMMANDS
 from iotprovision.environment import Environment
 from iotprovision.errors import CloudDeniedError, CloudError, ExitCode, UsageError
 from iotprovision.findings import State
@@ -507,7 +507,7 @@ def test_a_service_that_is_a_setting_was_not_typed(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("azure-dps: my-dps\n")
 
     def parsed(*arguments: str) -> Job:
-        return parse(arguments, Environment(variables={"IOTPROVISION_HOME": str(tmp_path)}), Commands())[0]
+        return parse(arguments, Environment(variables={"IOTPROVISION_HOME": str(tmp_path)}), COMMANDS)[0]
 
     assert parsed("unprovision").cloud == "aws"
     with pytest.raises(UsageError, match="names a service of Azure"):

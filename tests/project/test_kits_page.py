@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,24 +42,8 @@ NO_WRITES = dict.fromkeys((*WRITES, "target_flash_erases", "target_flash_page_wr
 FIRMWARE_OF_MODULE = slice(0xA000, 0x45000)
 
 
-def rows() -> dict[str, KitDescription]:
-    """A kit for each row of the table. Kits that differ in their names alone share one."""
-    groups: list[list[KitDescription]] = []
-    for kit in kits():
-        for group in groups:
-            if replace(group[0], name=kit.name) == kit and INDEX.for_kit(group[0].name) == INDEX.for_kit(kit.name):
-                group.append(kit)
-                break
-        else:
-            groups.append([kit])
-    return {
-        ", ".join(kit.name for kit in group): next((kit for kit in group if kit.name in SIMULATED), group[0])
-        for group in groups
-    }
-
-
 INDEX = load_index()
-CATALOGUE = rows()
+CATALOGUE = {kit.name: kit for kit in kits()}
 
 
 @dataclass

@@ -17,7 +17,7 @@ import pytest
 from support.running import run_tool
 
 from iotprovision.command_line.parsing import parse
-from iotprovision.commands import Commands
+from iotprovision.commands import COMMANDS
 from iotprovision.environment import Environment
 from iotprovision.errors import ExitCode, StoreError
 from iotprovision.runs.history import History
@@ -173,7 +173,7 @@ def test_nothing_that_a_run_leaves_in_its_record_escapes(tmp_path: Path) -> None
         reporter.add("kit", {"serial_number": {1}})  # no JSON can hold a set
         return ExitCode.OK
 
-    job, _ = parse(CERTS, environment, Commands())
+    job, _ = parse(CERTS, environment, COMMANDS)
     assert recorded(job, environment, True, work) == ExitCode.OK
     assert "Warning: The run could not be added to the history: TypeError" in err.getvalue()
 

@@ -1,89 +1,82 @@
-"""Which kits can be simulated, and how they are called on a command line. What stands for one is loaded on use."""
+"""Which kits can be simulated, and how they are called on a command line."""
 
 from __future__ import annotations
 
-from importlib import import_module
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
 
 from iotprovision.errors import UsageError
-from iotprovision.frozen import Frozen
-
-TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, Protocol
-
-    from iotprovision.formats.ecc608_zones import Kind as SecureElementKind
-    from iotprovision.simulator.board.board import Board, Microcontroller
-    from iotprovision.simulator.debugger.nedbg import Target
-
-    class Part(Protocol):
-        """The MCU on a board: its name, and its memories as they leave the factory; sizes in bytes."""
-
-        @property
-        def name(self) -> str: ...
-        @property
-        def flash_size(self) -> int: ...
-        @property
-        def erased_flash(self) -> bytes: ...
-        @property
-        def eeprom_size(self) -> int: ...
-        @property
-        def factory_fuses(self) -> bytes: ...
-        @property
-        def factory_user_row(self) -> bytes: ...
-        @property
-        def unlocked(self) -> bytes: ...
+from iotprovision.formats.ecc608_zones import Kind as SecureElementKind
+from iotprovision.simulator.board.board import Board, Microcontroller
+from iotprovision.simulator.debugger.nedbg import Target
+from iotprovision.simulator.kit import catalogue
+from iotprovision.simulator.targets.icsp_part import PIC24FJ128GA705
+from iotprovision.simulator.targets.icsp_target import IcspTarget
+from iotprovision.simulator.targets.swd_part import ATSAMD21G18A
+from iotprovision.simulator.targets.swd_target import SwdTarget
+from iotprovision.simulator.targets.updi_part import ATMEGA4808, AVR128DB48, AVR128DB64
+from iotprovision.simulator.targets.updi_target import UpdiTarget
 
 
-SIMULATOR = "iotprovision.simulator"
+class Part(Protocol):
+    """The MCU on a board: its name, and its memories as they leave the factory; sizes in bytes."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def flash_size(self) -> int: ...
+    @property
+    def erased_flash(self) -> bytes: ...
+    @property
+    def eeprom_size(self) -> int: ...
+    @property
+    def factory_fuses(self) -> bytes: ...
+    @property
+    def factory_user_row(self) -> bytes: ...
+    @property
+    def unlocked(self) -> bytes: ...
 
 
-class Family(Frozen):
+@dataclass(frozen=True)
+class Family:
     """What stands for the MCUs of a family.
 
-    :param target_class: module and class of the side towards the debugger
-    :param parts: module of its MCUs
+    :param target: the side towards the debugger, made of board, part and microcontroller
+    :param parts: the MCUs
     :param emulator: module and class of the emulator of its programs; empty where there is none
     """
 
-    target_class: str
-    parts: str
+    target: Callable[[Board, Any, Microcontroller], Target]
+    parts: tuple[Part, ...]
     emulator: str = ""
 
-    @property
-    def target(self) -> Callable[[Board, Any, Microcontroller], Target]:
-        """The side towards the debugger, made of board, part and microcontroller."""
-        made: Callable[[Board, Any, Microcontroller], Target] = _named(*self.target_class.split(":"))
-        return made
+
+FAMILIES = {
+    "mega-avr": Family(UpdiTarget, (ATMEGA4808,), "iotprovision.simulator.emulators.emulated_avr:EmulatedAvr"),
+    "avr-db": Family(
+        UpdiTarget, (AVR128DB48, AVR128DB64), "iotprovision.simulator.emulators.emulated_avr:EmulatedCellularAvr"
+    ),
+    "pic24": Family(IcspTarget, (PIC24FJ128GA705,)),
+    "sam-d21": Family(SwdTarget, (ATSAMD21G18A,), "iotprovision.simulator.emulators.emulated_sam:EmulatedSam"),
+}
 
 
-MEGA_AVR = Family(
-    f"{SIMULATOR}.targets.updi_target:UpdiTarget",
-    f"{SIMULATOR}.targets.updi_part",
-    f"{SIMULATOR}.emulators.emulated_avr:EmulatedAvr",
-)
-AVR_DB = Family(
-    f"{SIMULATOR}.targets.updi_target:UpdiTarget",
-    f"{SIMULATOR}.targets.updi_part",
-    f"{SIMULATOR}.emulators.emulated_avr:EmulatedCellularAvr",
-)
-PIC = Family(f"{SIMULATOR}.targets.icsp_target:IcspTarget", f"{SIMULATOR}.targets.icsp_part")
-SAM = Family(
-    f"{SIMULATOR}.targets.swd_target:SwdTarget",
-    f"{SIMULATOR}.targets.swd_part",
-    f"{SIMULATOR}.emulators.emulated_sam:EmulatedSam",
-)
-
-
-class KitKind(Frozen):
-    """One kit of the catalogue of the simulator.
+@dataclass(frozen=True)
+class KitKind:
+    """One kit of the catalogue: a file of the folder ``catalogue``, which is called as the kit is on a command line.
 
     :param register_name: KITNAME as the factory writes it
     :param family: of its MCU
-    :param mcu: its MCU, by the name that the module of its family has for it
+    :param part: its MCU
     :param board_file: the factory's board registers, in ``pydebuggerconfig/board-configs``, or those of a like kit
     :param device_file: the factory's device data, in ``pydebuggerconfig/device-configs``
-    :param certificates: which of the two kinds of factory certificates its secure element has
+    :param secure_element: which of the two kinds of factory certificates its chip has: MAH1H or MAH4I
     :param secure_element_address: on the I2C bus, 7 bits
     :param has_modem: whether it has a modem for cellular networks in the place of a Wi-Fi module
     :param has_radio: whether its programs, emulated, can join a simulated network
@@ -91,97 +84,45 @@ class KitKind(Frozen):
 
     register_name: str
     family: Family
-    mcu: str
+    part: Part
     board_file: str
     device_file: str
-    certificates: str
+    secure_element: SecureElementKind
     secure_element_address: int = 0x58
     has_modem: bool = False
     has_radio: bool = False
 
-    @property
-    def part(self) -> Part:
-        """Its MCU."""
-        part: Part = _named(self.family.parts, self.mcu)
-        return part
 
-    @property
-    def secure_element(self) -> SecureElementKind:
-        """Which of the two kinds of factory certificates its chip has."""
-        from iotprovision.formats.ecc608_zones import Kind
+class _Kinds(Mapping[str, KitKind]):
+    """All kits of the catalogue, by their names."""
 
-        return Kind[self.certificates]
+    def __getitem__(self, name: str) -> KitKind:
+        if name not in catalogue.names():
+            raise KeyError(name)
+        return _read(catalogue.file(name))
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(catalogue.names())
 
-def _named(module: str, name: str) -> Any:
-    return getattr(import_module(module), name)
+    def __len__(self) -> int:
+        return len(catalogue.names())
 
 
-KINDS = {
-    "avr-iot-wa": KitKind(
-        "AVR-IoT WA", MEGA_AVR, "ATMEGA4808", "AVR-IoT_WA.xml", "ATmega4808-device-blob.xml", "MAH4I", has_radio=True
-    ),
-    "avr-iot-wg": KitKind(
-        "AVR-IoT WG", MEGA_AVR, "ATMEGA4808", "AVR-IoT_WG.xml", "ATmega4808-device-blob.xml", "MAH1H", has_radio=True
-    ),
-    "sam-iot-wg": KitKind(
-        "SAMD21-IoT WG",
-        SAM,
-        "ATSAMD21G18A",
-        "SAMD21-IoT_WG.xml",
-        "ATSAMD21G18A-device-blob.xml",
-        "MAH1H",
-    ),
-    "sam-iot-wx": KitKind(
-        "SAMD21-IoT Wx",
-        SAM,
-        "ATSAMD21G18A",
-        "SAMD21-IoT_Wx.xml",
-        "ATSAMD21G18A-device-blob.xml",
-        "MAH4I",
-        secure_element_address=0x36,
-    ),
-    "avr-iot-cellular-mini": KitKind(
-        "AVR-IoT Cellular Mini",
-        AVR_DB,
-        "AVR128DB48",
-        "AVR-IoT_Cellular-Mini.xml",
-        "AVR128DB48-device-blob.xml",
-        "MAH4I",
-        has_modem=True,
-    ),
-    "avr-iot-cellular": KitKind(
-        "AVR-IoT Cellular",
-        AVR_DB,
-        "AVR128DB64",
-        "AVR-IoT_Cellular-Mini.xml",
-        "AVR128DB64-device-blob.xml",
-        "MAH4I",
-        has_modem=True,
-    ),
-    "pic-iot-wg": KitKind(
-        "PIC-IoT WG",
-        PIC,
-        "PIC24FJ128GA705",
-        "PIC-IoT_WG.xml",
-        "PIC24FJ128GA705-device-blob.xml",
-        "MAH1H",
-    ),
-    "pic-iot-wa": KitKind(
-        "PIC-IoT WA",
-        PIC,
-        "PIC24FJ128GA705",
-        "PIC-IoT_WA.xml",
-        "PIC24FJ128GA705-device-blob.xml",
-        "MAH4I",
-    ),
-}
-DEFAULT = "avr-iot-wa"
+@functools.cache
+def _read(file: Path) -> KitKind:
+    fields: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    family, secure_element = FAMILIES[fields.pop("family")], SecureElementKind[fields.pop("secure_element")]
+    part = next(part for part in family.parts if part.name == fields["part"])
+    return KitKind(**{**fields, "family": family, "part": part, "secure_element": secure_element})
+
+
+KINDS = _Kinds()
 EMULATED = "@emulated"
-_NAME = r"(?P<kind>[a-z0-9-]+?)(?P<emulated>@emulated)?(?P<number>#(?:[2-9]|[1-9][0-9]))?"
+_NAME = re.compile(r"(?P<kind>[a-z0-9-]+?)(?P<emulated>@emulated)?(?P<number>#(?:[2-9]|[1-9][0-9]))?")
 
 
-class SimulatedKitName(Frozen):
+@dataclass(frozen=True)
+class SimulatedKitName:
     """``KIND``, ``KIND@emulated``, and ``#2`` and so on behind either for more than one of a kind."""
 
     text: str
@@ -191,9 +132,7 @@ class SimulatedKitName(Frozen):
     @classmethod
     def parse(cls, text: str) -> SimulatedKitName:
         """:raises UsageError: there is no such kit; the hint lists those that there are"""
-        import re
-
-        match = re.fullmatch(_NAME, text.lower())
+        match = _NAME.fullmatch(text.lower())
         kind = KINDS.get(match["kind"]) if match else None
         if match is None or kind is None:
             choices = ", ".join(
