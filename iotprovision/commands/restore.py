@@ -25,6 +25,7 @@ EXAMPLES = """\
   iotprovision restore --only application --date 2026-11-22
                                            ... of the application only, as it was saved on that day
 """
+ONLY_WHEN_NAMED = ("wifi-firmware",)
 NEVER_BACK = (
     "locked slots of the secure element: they keep what they held when they were locked",
     "keys that were made anew: a certificate for an earlier key is of no use to the kit, and is refused",
@@ -34,12 +35,8 @@ _DATE = r"(\d{4})-?(\d\d)-?(\d\d)(?:[T ](\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.?(\d{1,
 """A day, or a time as far as it is known, as --list, its JSON and the names of the files have it."""
 
 
-def _only_help() -> str:
-    parts = _parts()
-    return (
-        f"put only this back; may be given several times: {', '.join(parts.names)} (default: all that has a backup, "
-        f"but not {' and '.join(parts.only_when_named)})"
-    )
+def _names_of_parts() -> tuple[str, ...]:
+    return _parts().names
 
 
 OPTIONS = (
@@ -47,8 +44,10 @@ OPTIONS = (
     Option(
         "only",
         ("--only",),
-        _only_help,
+        "put only this back, by the name that --list has for it; may be given several times (default: all that has a "
+        f"backup, but not {' and '.join(ONLY_WHEN_NAMED)})",
         metavar="PART",
+        choices=_names_of_parts,
         is_repeated=True,
     ),
     Option(
@@ -83,8 +82,6 @@ def writes(job: Job, request: Request) -> bool:
 def perform(job: Job, request: Request, bench: Bench, reporter: Reporter) -> ExitCode:
     """Choose the backups first; then the kit, its chips first and its application last."""
     date, parts = _digits(request.date), _parts()
-    if unknown := [part for part in request.only if part not in parts.names]:
-        raise UsageError(f"There is nothing called {unknown[0]!r} to put back", hint=f"one of {', '.join(parts.names)}")
     if request.list:
         return _list(request.only, date, job.serial_number, bench, reporter)
     from iotprovision.runs.board_session import BoardSession, find_board
@@ -127,7 +124,7 @@ def _chosen(session: BoardSession, only: Sequence[str], date: str, reporter: Rep
 
     files, parts = session.files, _parts()
     chosen: dict[str, Backup] = {}
-    for part in only or [part for part in parts.names if part not in parts.only_when_named]:
+    for part in only or [part for part in parts.names if part not in ONLY_WHEN_NAMED]:
         for backup in find(files, parts.kinds[part]):
             if _is_of(backup, date) and (date or backup.saved_by not in RESTORING):
                 reason = why_passed_over(session, part, backup)

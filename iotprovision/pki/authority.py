@@ -89,6 +89,7 @@ class Authority:
         self._keys = (self._root_key, self._signer_key)
         self._root: x509.Certificate | None = None
         self._signer: x509.Certificate | None = None
+        self._there: frozenset[str] = frozenset()
         self._is_complete = False
         self._is_alone = False
 
@@ -130,7 +131,7 @@ class Authority:
         return state
 
     def _judged(self) -> AuthorityState:
-        there = {name for name in FILES if self.store.has(name)}
+        self._there = there = frozenset(name for name in FILES if self.store.has(name))
         if not there:
             return AuthorityState.MISSING
         lost = lost_files(there)
@@ -152,8 +153,8 @@ class Authority:
         return AuthorityState.COMPLETE if len(there) == len(FILES) else AuthorityState.UNFINISHED
 
     def missing(self) -> list[str]:
-        """The files that are not there."""
-        return [name for name in FILES if not self.store.has(name)]
+        """The files that were not there when it was looked at."""
+        return [name for name in FILES if name not in self._there]
 
     def prove_keys(self) -> None:
         """Open the keys, as far as nobody has to be asked for a passphrase: each is that of its certificate.
@@ -236,6 +237,7 @@ class Authority:
             if not has[name] or name == SIGNER_REQUEST:
                 self.store.write(name, data)
         self._root, self._signer = root, signer
+        self._there = frozenset(FILES)
         self._is_complete = True
 
     def retire(self) -> str:
@@ -247,6 +249,7 @@ class Authority:
         name = f"old-ca-{self._clock():%Y%m%dT%H%M%S%f}"
         self.store.set_aside([*FILES, VERIFICATION_CERTIFICATE], name)
         self._root = self._signer = None
+        self._there = frozenset()
         self._is_complete = False
         self._forget_keys()
         return name

@@ -29,7 +29,7 @@ NEW_SIGNER = (
 )
 
 
-def lost_files(there: set[str]) -> list[str]:
+def lost_files(there: frozenset[str]) -> list[str]:
     """What is missing and cannot be made again: nothing, if writing was just broken off."""
     if SIGNER_CERTIFICATE in there:
         needed = {ROOT_KEY, SIGNER_KEY, ROOT_CERTIFICATE}

@@ -27,7 +27,6 @@ PROGRAMS = {
     WIFI_FIRMWARE: (WIFI_MODULE_KIND, "firmware of the Wi-Fi module"),
 }
 """What is no memory of its own and has backups all the same: how they are called, and what a person calls it."""
-ONLY_WHEN_NAMED = (WIFI_FIRMWARE,)
 
 
 class Parts:
@@ -42,7 +41,6 @@ class Parts:
         self.names = tuple(parts)
         self.kinds = {part: kind for part, (kind, _) in parts.items()}
         self.called = {part: called for part, (_, called) in parts.items()}
-        self.only_when_named = ONLY_WHEN_NAMED
 
     def of(self, backup: Backup) -> str:
         """The part that a backup is of."""
