@@ -37,7 +37,7 @@ setup(
             "py.typed",
             "boards/kits.yaml",
             "cloud/aws/amazon-roots.pem",
-            "simulator/kit/catalogue/*.yaml",
+            "simulator/kit/catalogue/*/*.yaml",
             "simulator/usb/injected/sitecustomize.py",
         ]
     },
@@ -46,7 +46,7 @@ setup(
         "argcomplete>=3",
         "boto3>=1.34",
         "cryptography>=43",
-        "filelock>=3.12",
+        "filelock>=3.30",
         "intelhex>=2.3",
         "libusb-package>=1.0.26",
         "platformdirs>=4",

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 
+class CannotKnowError(Exception):
+    """A look cannot be taken without changing something first; the text says what. Only a dry run shows it."""
+
+
 class State(Enum):
     """What a check found."""
 

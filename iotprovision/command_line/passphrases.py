@@ -7,23 +7,18 @@ from pathlib import Path
 from iotprovision.boards.wifi_network import OPEN
 from iotprovision.environment import PASSPHRASE_VARIABLE, PSK_VARIABLE, Environment
 from iotprovision.errors import UsageError
-from iotprovision.pki.authority import ROOT_KEY, SIGNER_KEY, Authority, AuthorityState
+from iotprovision.pki.authority import Authority, AuthorityState
 from iotprovision.runs.job import Job
-from iotprovision.store.folder import Store
 
 CA_SOURCES = f"--ca-passphrase-file FILE, or the variable {PASSPHRASE_VARIABLE}"
 
 
 class Passphrases:
-    """Those of one run.
+    """Those of one run."""
 
-    :param store: where the CA keys are, or will be
-    """
-
-    def __init__(self, job: Job, environment: Environment, store: Store) -> None:
+    def __init__(self, job: Job, environment: Environment) -> None:
         self._job = job
         self._environment = environment
-        self._store = store
 
     @property
     def can_be_seen(self) -> bool:
@@ -52,15 +47,16 @@ class Passphrases:
             return _first_line(self._job.ca_passphrase_file)
         return self._environment.variables.get(PASSPHRASE_VARIABLE, "").encode("utf-8", "surrogateescape") or None
 
-    def of_ca(self) -> bytes | None:
+    def of_ca(self, exists: bool) -> bytes | None:
         """That of the CA keys; None for keys that are not encrypted.
 
+        :param exists: whether there are keys that were encrypted with it
         :raises UsageError: there is nobody to ask, or what was typed is of no use
         """
         given = self.ca_at_hand()
         if given:
             return given
-        if any(b"ENCRYPTED" in (self._store.read(name) or b"") for name in (ROOT_KEY, SIGNER_KEY)):
+        if exists:
             return self._environment.ask_secret("Passphrase of the CA keys: ", CA_SOURCES).encode("utf-8")
         if not self._job.encrypt_keys:
             return None

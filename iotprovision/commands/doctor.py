@@ -8,10 +8,12 @@ from iotprovision.option import Option
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
     from iotprovision.errors import ExitCode
+    from iotprovision.inspection.diagnosis import Diagnosis
     from iotprovision.runs.bench import Bench
     from iotprovision.runs.job import Job
     from iotprovision.runs.report import Reporter
 
+PAGE = "docs/troubleshooting.md"
 SHARED = ("method", "aws_profile", "port", "serial_number", "kit")
 EXAMPLES = """\
   iotprovision doctor                      kits, ports, store, firmware, clock, and the AWS account if there is one
@@ -47,6 +49,7 @@ def writes(job: Job, request: Request) -> bool:
 def perform(job: Job, request: Request, bench: Bench, reporter: Reporter) -> ExitCode:
     """Look at everything; with its option, put the udev rule in place first."""
     from iotprovision.errors import UsageError
+    from iotprovision.inspection.diagnosis import Verdict, exit_code
     from iotprovision.inspection.doctor import Doctor
     from iotprovision.inspection.udev_rule import UdevRules
     from iotprovision.methods.aws import PROFILE, profile_of
@@ -60,6 +63,24 @@ def perform(job: Job, request: Request, bench: Bench, reporter: Reporter) -> Exi
         reporter.notice(rules.install())
     elif request.agreed:
         raise UsageError("--yes was given, and nothing is asked", hint="iotprovision doctor --install-udev-rule --yes")
-    named_profile = profile_of(job) != PROFILE.default
+    named_profile = profile_of(job.method_options) != PROFILE.default
     rules = None if bench.is_simulated else rules
-    return Doctor(bench, reporter, job.method, named_profile, rules).show(job.port)
+    diagnoses = Doctor(bench, job.method, named_profile, rules).diagnoses(job.port)
+    reporter.add("findings", [diagnosis.as_data() for diagnosis in diagnoses])
+    for diagnosis in diagnoses:
+        reporter.text(_shown(diagnosis))
+    problems = sum(diagnosis.verdict is Verdict.PROBLEM for diagnosis in diagnoses)
+    reporter.notice(
+        f"{problems} problem{'s' * (problems != 1)}; {PAGE} has a section for each finding"
+        if problems
+        else "No problem was found"
+    )
+    return exit_code(diagnoses)
+
+
+def _shown(diagnosis: Diagnosis) -> str:
+    """Lines, not a table: a cure is to be copied."""
+    lines = [f"{diagnosis.verdict.value:<8} {diagnosis.check}: {diagnosis.found}"]
+    for number, cure in enumerate(diagnosis.cure.splitlines()):
+        lines.append(f"{'':<8} {'Try: ' if number == 0 else '     '}{cure}")
+    return "\n".join(lines)

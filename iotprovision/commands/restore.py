@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from iotprovision.runs.bench import Bench
+    from iotprovision.runs.board_session import BoardSession
     from iotprovision.runs.job import Job
     from iotprovision.runs.report import Reporter
+    from iotprovision.runs.restore_plan import Parts
     from iotprovision.store.backups import Backup
     from iotprovision.store.folder import Store
 
@@ -23,26 +25,6 @@ EXAMPLES = """\
   iotprovision restore --only application --date 2026-11-22
                                            ... of the application only, as it was saved on that day
 """
-PARTS = {
-    "application": "application",
-    "credentials": "winc-05000",
-    "root-certificates": "winc-root-certificates",
-    "wifi-firmware": "winc-firmware",
-    "registers": "board-config",
-    "slot-8": "ecc608-slot-8",
-    "modem": "modem-certificates",
-}
-"""What can be put back, and how its backups are called."""
-ONLY_WHEN_NAMED = ("wifi-firmware",)
-CALLED = {
-    "application": "the application",
-    "credentials": "certificates, thing name and endpoint in the Wi-Fi module",
-    "root-certificates": "root certificates in the Wi-Fi module",
-    "wifi-firmware": "firmware of the Wi-Fi module",
-    "registers": "board registers",
-    "slot-8": "slot 8 of the secure element",
-    "modem": "certificates in the modem",
-}
 NEVER_BACK = (
     "locked slots of the secure element: they keep what they held when they were locked",
     "keys that were made anew: a certificate for an earlier key is of no use to the kit, and is refused",
@@ -52,15 +34,21 @@ _DATE = r"(\d{4})-?(\d\d)-?(\d\d)(?:[T ](\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.?(\d{1,
 """A day, or a time as far as it is known, as --list, its JSON and the names of the files have it."""
 
 
+def _only_help() -> str:
+    parts = _parts()
+    return (
+        f"put only this back; may be given several times: {', '.join(parts.names)} (default: all that has a backup, "
+        f"but not {' and '.join(parts.only_when_named)})"
+    )
+
+
 OPTIONS = (
     Option("list", ("--list",), "show the backups, and change nothing", is_flag=True),
     Option(
         "only",
         ("--only",),
-        f"put only this back; may be given several times: {', '.join(PARTS)} (default: all that has a backup, but not "
-        f"{' and '.join(ONLY_WHEN_NAMED)})",
+        _only_help,
         metavar="PART",
-        choices=tuple(PARTS),
         is_repeated=True,
     ),
     Option(
@@ -94,26 +82,34 @@ def writes(job: Job, request: Request) -> bool:
 
 def perform(job: Job, request: Request, bench: Bench, reporter: Reporter) -> ExitCode:
     """Choose the backups first; then the kit, its chips first and its application last."""
-    date = _digits(request.date)
+    date, parts = _digits(request.date), _parts()
+    if unknown := [part for part in request.only if part not in parts.names]:
+        raise UsageError(f"There is nothing called {unknown[0]!r} to put back", hint=f"one of {', '.join(parts.names)}")
     if request.list:
         return _list(request.only, date, job.serial_number, bench, reporter)
-    from iotprovision.formats.winc_flash import CLIENT_AREA, ROOT_STORE
-    from iotprovision.runs.board_session import KitRun
+    from iotprovision.runs.board_session import BoardSession, find_board
+    from iotprovision.runs.restore_plan import restore
 
     bench.open(needs_account=False)
-    with KitRun(job, bench, reporter, "restore", owned=(CLIENT_AREA, ROOT_STORE)) as work:
-        _tell_damaged_lists(work.files, reporter)
-        chosen = _chosen(work.files, request.only, date, reporter)
+    kit = find_board(job, bench, reporter)
+    with BoardSession(job, bench, reporter, kit, "restore") as session:
+        _tell_damaged_lists(session.files, reporter)
+        chosen = _chosen(session, request.only, date, reporter)
         for part, backup in chosen.items():
-            reporter.notice(f"Backup of {CALLED[part]}: {backup.name}, saved {backup.shown_time}")
+            reporter.notice(f"Backup of {parts.called[part]}: {backup.name}, saved {backup.shown_time}")
         reporter.add("restored_from", {part: backup.name for part, backup in chosen.items()})
-        from iotprovision.runs.restore_plan import restore
-
-        restore(work, bench, chosen, job.force)
+        restore(session, chosen, job.force)
     for text in NEVER_BACK:
         reporter.notice(f"Cannot come back: {text}")
     reporter.add("never_comes_back", list(NEVER_BACK))
     return ExitCode.OK
+
+
+def _parts() -> Parts:
+    from iotprovision.boards.finding import memory_kinds
+    from iotprovision.runs.restore_plan import Parts
+
+    return Parts(memory_kinds())
 
 
 def _tell_damaged_lists(files: Store, reporter: Reporter) -> None:
@@ -125,23 +121,23 @@ def _tell_damaged_lists(files: Store, reporter: Reporter) -> None:
         )
 
 
-def _chosen(files: Store, only: Sequence[str], date: str, reporter: Reporter) -> Mapping[str, Backup]:
+def _chosen(session: BoardSession, only: Sequence[str], date: str, reporter: Reporter) -> Mapping[str, Backup]:
     from iotprovision.runs.restore_plan import why_passed_over
     from iotprovision.store.backups import RESTORING, find
 
+    files, parts = session.files, _parts()
     chosen: dict[str, Backup] = {}
-    parts = only or [part for part in PARTS if part not in ONLY_WHEN_NAMED]
-    for part in parts:
-        for backup in find(files, PARTS[part]):
+    for part in only or [part for part in parts.names if part not in parts.only_when_named]:
+        for backup in find(files, parts.kinds[part]):
             if _is_of(backup, date) and (date or backup.saved_by not in RESTORING):
-                reason = why_passed_over(files, part, backup)
+                reason = why_passed_over(session, part, backup)
                 if not reason:
                     chosen[part] = backup
                     break
                 reporter.warning(f"{backup.name} is passed over, for it holds no whole store: {reason}")
         else:
             if only:
-                raise _missing(files, CALLED[part], PARTS[part], date)
+                raise _missing(files, parts.called[part], parts.kinds[part], date)
     if not chosen:
         raise _missing(files, "anything", "", date)
     return chosen
@@ -154,7 +150,7 @@ def _is_of(backup: Backup, date: str) -> bool:
 def _missing(files: Store, called: str, kind: str, date: str) -> StoreError:
     from iotprovision.store.backups import find
 
-    kinds = (kind,) if kind else tuple(PARTS.values())
+    kinds = (kind,) if kind else tuple(_parts().kinds.values())
     times = [f"{backup.shown_time} ({backup.kind})" for backup in find(files, *kinds)]
     when = " of that date" if date else ""
     return StoreError(
@@ -188,14 +184,15 @@ def _list(only: Sequence[str], date: str, serial_number: str | None, bench: Benc
 
     suffix = (serial_number or "").lower()
     kits = [files for files in bench.store.kits() if files.folder.name.lower().endswith(suffix)]
-    part_of = {kind: part for part, kind in PARTS.items() if not only or part in only}
+    parts = _parts()
+    kinds = [kind for part, kind in parts.kinds.items() if not only or part in only]
     rows, data = [], []
     for files in kits:
         _tell_damaged_lists(files, reporter)
-        for backup in find(files, *part_of):
+        for backup in find(files, *kinds):
             if not _is_of(backup, date):
                 continue
-            part = next(part for kind, part in part_of.items() if backup.kind.startswith(kind))
+            part = parts.of(backup)
             saved_by = backup.saved_by or "not in the list"
             rows.append((files.folder.name, backup.shown_time, part, saved_by, backup.name))
             data.append(

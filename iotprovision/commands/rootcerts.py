@@ -10,7 +10,7 @@ TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from iotprovision.boards.nedbg.detection import FoundKit
+    from iotprovision.boards.memory import RootMemory
     from iotprovision.firmware.cache import FirmwareCache
     from iotprovision.runs.bench import Bench
     from iotprovision.runs.job import Job
@@ -71,8 +71,7 @@ def writes(job: Job, request: Request) -> bool:
 
 def perform(job: Job, request: Request, bench: Bench, reporter: Reporter) -> ExitCode:
     """Read what is wanted first, then find the kit and write it."""
-    from iotprovision.formats.winc_flash import ROOT_STORE
-    from iotprovision.runs.board_session import KitRun, now
+    from iotprovision.runs.board_session import BoardSession, find_board, now
     from iotprovision.steps.root_certificates import RootCertificates
 
     if request.install is None and request.restore is None:
@@ -83,13 +82,18 @@ def perform(job: Job, request: Request, bench: Bench, reporter: Reporter) -> Exi
     number = _number(request.restore)
     installed = None if request.install is None else _from_folder(request.install)
     bench.open(needs_account=False)
-    with KitRun(job, bench, reporter, "rootcerts", owned=(ROOT_STORE,)) as work:
-        _check_wifi(work.kit)
-        wanted = installed or _restored(request, number, job.force, bench.cache(), work.files, reporter)
+    kit = find_board(job, bench, reporter)
+    with BoardSession(job, bench, reporter, kit, "rootcerts") as session:
+        memory = session.board.root_store
+        if memory is None:
+            raise UsageError(
+                f"{kit.name} has no Wi-Fi module, and its modem another store",
+                "The authorities that its modem trusts are written by the action provision. Nothing was changed.",
+            )
+        wanted = installed or _restored(request, number, job.force, bench.cache(), session.files, memory, reporter)
         for name in wanted.expired(now()):
             reporter.warning(f"a root certificate has expired: {name}")
-        step = RootCertificates(work.target, lambda: wanted, work.files, now)
-        work.execute([step])
+        session.execute([RootCertificates(memory, wanted, session.keeper(wanted.saved_by))])
     return ExitCode.OK
 
 
@@ -112,20 +116,18 @@ def _from_folder(folder: Path) -> WantedRoots:
 
 
 def _restored(
-    request: Request, number: int | None, force: bool, cache: FirmwareCache, files: Store, reporter: Reporter
+    request: Request,
+    number: int | None,
+    force: bool,
+    cache: FirmwareCache,
+    files: Store,
+    memory: RootMemory,
+    reporter: Reporter,
 ) -> WantedRoots:
     from iotprovision.formats.root_store import parse
     from iotprovision.steps.root_certificates import RESTORED_BY, WantedRoots, backup_of_roots
 
     if request.restore != FACTORY:
-        return backup_of_roots(files, number, force, reporter.warning)
+        return backup_of_roots(files, memory.kind, number, force, reporter.warning)
     image = next(image for image in cache.index.images if FACTORY_JOB in image.jobs)
     return WantedRoots(parse(cache.path(image).read_bytes()), "the vendor's", RESTORED_BY)
-
-
-def _check_wifi(kit: FoundKit) -> None:
-    if not kit.kit.has_wifi:
-        raise UsageError(
-            f"{kit.name} has no Wi-Fi module, and its modem another store",
-            "The authorities that its modem trusts are written by the action provision. Nothing was changed.",
-        )

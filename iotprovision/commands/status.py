@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+
 from iotprovision.frozen import Frozen
 from iotprovision.option import Option
 
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from iotprovision.boards.found import FoundKit
     from iotprovision.errors import ExitCode
+    from iotprovision.inspection.chips import ChipContents
+    from iotprovision.inspection.looks import Look
     from iotprovision.runs.bench import Bench
     from iotprovision.runs.job import Job
     from iotprovision.runs.report import Reporter
 
+HEADINGS = ("What", "State", "Found")
 SHARED = ("aws_profile", "port", "serial_number", "kit", "no_packed_reports")
 EXAMPLES = """\
   iotprovision status                      the kits that are connected; the applications on them go on running
@@ -50,7 +58,51 @@ def writes(job: Job, request: Request) -> bool:
 
 
 def perform(job: Job, request: Request, bench: Bench, reporter: Reporter) -> ExitCode:
-    """Look at all that is connected."""
-    from iotprovision.inspection.status import Status
+    """Look at all that is connected, and show it."""
+    from iotprovision.errors import ExitCode
+    from iotprovision.inspection.status import LookedAt, Status
 
-    return Status(bench, reporter, job.port).show(request.deep, request.account)
+    bench.open(needs_account=request.account)
+    status = Status(bench, job.port, request.account)
+    shared = status.in_account()
+    shown = []
+    read = functools.partial(_chips, job, bench, reporter) if request.deep else None
+    for each in status.boards(read):
+        shown.append(each.as_data())
+        if isinstance(each, LookedAt):
+            reporter.rows(HEADINGS, [_row(look) for look in each.looks], each.title)
+            reporter.text("")
+        else:
+            reporter.text(f"{each.title}\n{each.kit.reason}\n")
+    reporter.add("kits", shown)
+    if request.account:
+        reporter.add("in_account", [look.as_data() for look in shared])
+        reporter.rows(HEADINGS, [_row(look) for look in shared], "AWS account")
+    for warning in status.warnings:
+        reporter.warning(warning)
+    if status.error is None:
+        return ExitCode.OK
+    reporter.failed(status.error)
+    return status.error.exit_code
+
+
+def _chips(job: Job, bench: Bench, reporter: Reporter, kit: FoundKit) -> ChipContents:
+    """What the chips of a kit hold; its application is put back, proved."""
+    from dataclasses import replace
+
+    from iotprovision.inspection.chips import ChipsRead
+    from iotprovision.runs.board_session import BoardSession
+
+    reporter.for_kit(kit.serial_number)
+    with BoardSession(job, bench, reporter, kit, "status") as session:
+        reading = ChipsRead(session.board)
+        session.execute([reading], shown=False)
+        contents = reading.contents
+        assert contents is not None, "a step that has run has looked"
+        if session.left_a_program:
+            reporter.notice(f"The kit {kit.serial_number} held no application; it now holds {session.left_a_program}")
+        return replace(contents, application=session.application_found)
+
+
+def _row(look: Look) -> Sequence[str]:
+    return (look.subject, "foreign" if look.finding.foreign else look.finding.state.value, look.shown)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from iotprovision.errors import ExitCode
 from iotprovision.frozen import Frozen
 from iotprovision.option import Option
@@ -61,28 +63,35 @@ def writes(job: Job, request: Request) -> bool:
 
 def perform(job: Job, request: Request, bench: Bench, reporter: Reporter) -> ExitCode:
     """The account first, then the kit: what the kit holds tells which certificates are its."""
-    from iotprovision.runs.board_session import KitRun, now
-    from iotprovision.steps.aws_removal import ModemEmptied, WifiModuleEmptied
+    from iotprovision.methods.work import AccountWork, DeviceWork
+    from iotprovision.pki.authority import Authority
+    from iotprovision.pki.names import Names
+    from iotprovision.runs.board_session import BoardSession, find_board
+    from iotprovision.steps.stored import Emptied
 
     method = _method(job)
-    method.check_removal(job)
+    method.check_removal(job.method_options)
     if not job.dry_run:
         bench.require_agreement("The kit would be taken out of its account.", request.agreed)
     bench.open()
-    with KitRun(job, bench, reporter, "unprovision") as work:
-        removal = method.removal(
-            job, bench, work, lambda question: bench.confirmed(question, request.agreed), job.force
-        )
-        steps = list(removal.steps)
+    kit = find_board(job, bench, reporter)
+    authority = Authority(bench.store, Names())
+    account = AccountWork(authority, bench.account, False, job.forced, bench.azure(), job.method_options)
+    with BoardSession(job, bench, reporter, kit, "unprovision") as session:
+        device = DeviceWork(session.board, session.files, session.keeper, bench.factory_roots())
+        confirm = functools.partial(bench.confirmed, agreed=request.agreed)
+        steps = method.removal(account, device, confirm, job.force)
         if request.erase_credentials:
-            emptied = WifiModuleEmptied if work.kit.kit.has_wifi else ModemEmptied
-            steps.append(emptied(work.target, work.files, now))
+            for memory in session.board.credentials:
+                title = f"Credentials out of the {memory.called.rpartition(' in the ')[2]}"
+                steps.append(Emptied(memory, session.keeper(), title))
         try:
-            work.execute(steps)
+            session.execute(steps)
         finally:
-            reporter.add(removal.section, removal.done())
-        if method.stays_on_kit and not request.erase_credentials and not job.dry_run:
-            reporter.notice(method.stays_on_kit)
+            for section, done in account.done().items():
+                reporter.add(section, done)
+    if method.stays_on_kit and not request.erase_credentials and not job.dry_run:
+        reporter.notice(method.stays_on_kit)
     return ExitCode.OK
 
 

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import filelock
 import platformdirs
 
 from iotprovision.errors import AccessError, LockedError, ProofError, UsageError
@@ -47,6 +46,11 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
     return platformdirs.user_cache_path("iotprovision", appauthor=False)
 
 
+def images_folder(environment: Mapping[str, str]) -> Path:
+    """The folder of the firmware images, which may not be there."""
+    return cache_folder(environment) / "firmware"
+
+
 class FirmwareCache:
     """The images of the index on this machine.
 
@@ -63,7 +67,7 @@ class FirmwareCache:
     ) -> None:
         self.environment = environment
         self.index = index or load_index()
-        self.folder = cache_folder(environment) / "firmware"
+        self.folder = images_folder(environment)
         self._announce = announce
 
     def place(self, image: Image) -> Path:
@@ -222,6 +226,8 @@ class FirmwareCache:
     def _locked(self) -> Iterator[None]:
         with self._folder_errors():
             self.folder.mkdir(parents=True, exist_ok=True)
+        import filelock  # slow to load, and needed to fetch only
+
         lock = filelock.FileLock(self.folder / "fetch.lock", timeout=LOCK_TIMEOUT)
         try:
             with self._folder_errors():
@@ -243,9 +249,11 @@ class FirmwareCache:
     def _folder_errors(self) -> Iterator[None]:
         try:
             yield
-        except filelock.Timeout:
-            raise
         except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
+            from filelock import Timeout
+
+            if isinstance(error, Timeout):
+                raise
             raise AccessError(
                 f"Cannot keep firmware images in {self.folder}",
                 str(error),

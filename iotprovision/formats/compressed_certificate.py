@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from iotprovision.errors import ProofError
 
@@ -22,7 +22,7 @@ SIZE = 72
 # Where the serial number of the certificate comes from.
 SERIAL_OF_PUBLIC_KEY = 0xA
 SERIAL_OF_CHIP = 0xB
-NO_EXPIRY = datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone.utc)
+NO_EXPIRY = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class CompressedCertificate:
         bits = int.from_bytes(self.dates, "big")
         year, month, day, hour, years = bits >> 19, bits >> 15 & 15, bits >> 10 & 31, bits >> 5 & 31, bits & 31
         try:
-            begin = datetime(2000 + year, month, day, hour, tzinfo=timezone.utc)
+            begin = datetime(2000 + year, month, day, hour, tzinfo=UTC)
             return begin, begin.replace(year=begin.year + years) if years else NO_EXPIRY
         except ValueError as error:
             raise corrupt(f"{self.dates.hex().upper()} are not dates") from error

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from iotprovision.errors import ProofError, UsageError
 from iotprovision.formats import client_store
-from iotprovision.formats.winc_flash import CLIENT_AREA, CLIENT_STORE, ENDPOINT, ERASED, PAGE, THING_NAME, FlashArea
+from iotprovision.formats.winc_flash import CLIENT_AREA, CLIENT_STORE, ENDPOINT, ERASED, THING_NAME, FlashArea
 
 # What the demos read. They take a thing name for absent when its 41st byte is erased.
 ENDPOINT_SIZE = 52
@@ -52,26 +52,6 @@ class DeviceCredentials:
         )
         object.__setattr__(self, "_areas", areas)
 
-    def areas(self) -> tuple[tuple[FlashArea, bytes], ...]:
-        """Each stretch of flash that is read by somebody, and its content; what lies between stays erased."""
-        return self._areas
-
-    def sectors(self) -> list[int]:
-        """The sectors to be erased first."""
-        return CLIENT_AREA.sectors()
-
-    def pages(self) -> dict[int, bytes]:
-        """What to write after the erase: address, and at most 256 bytes that stay inside one page.
-
-        A page that would hold nothing but 0xFF is left out: it is so after the erase.
-        """
-        return {
-            area.address + start: content[start : start + PAGE]
-            for area, content in self._areas
-            for start in range(0, area.size, PAGE)
-            if not client_store.is_blank(content[start : start + PAGE])
-        }
-
     def image(self) -> bytes:
         """Both sectors as they are to be in the end, 8192 bytes."""
         image = bytearray([ERASED]) * CLIENT_AREA.size
@@ -105,6 +85,19 @@ def _endpoint(host: str) -> bytes:
             "check the endpoint of the account (iot:Data-ATS): host name only, no scheme and no port",
         )
     return host.encode("ascii") + b"\0"
+
+
+def areas_read(image: bytes) -> list[FlashArea]:
+    """The stretches of both sectors that somebody reads, for an image that :class:`DeviceCredentials` made.
+
+    :param image: 8192 bytes
+    """
+    endpoint = image[ENDPOINT.address - CLIENT_AREA.address :][:ENDPOINT_SIZE]
+    return [
+        FlashArea(CLIENT_STORE.address, client_store.used_length(image)),
+        FlashArea(ENDPOINT.address, endpoint.find(b"\0") + 1 or ENDPOINT_SIZE),
+        FlashArea(THING_NAME.address, THING_NAME_SIZE),
+    ]
 
 
 def areas_in_use(store_head: bytes, endpoint_head: bytes, thing_name_head: bytes) -> list[FlashArea]:

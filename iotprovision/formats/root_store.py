@@ -26,7 +26,7 @@ import hashlib
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -183,7 +183,7 @@ def parse(sector: bytes) -> tuple[Root, ...]:
     for number in range(count):
         try:
             digest, *fields, key_type, first, second = ENTRY.unpack_from(sector, at)
-            dates = [datetime(*fields[part : part + 6]).replace(tzinfo=timezone.utc) for part in (0, 6)]
+            dates = [datetime(*fields[part : part + 6]).replace(tzinfo=UTC) for part in (0, 6)]
         except struct.error as error:
             raise _garbage(f"it counts {count} entries and is cut off in entry {number}") from error
         except ValueError as error:

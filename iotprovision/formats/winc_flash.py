@@ -49,3 +49,15 @@ WIFI_CONNECTION = FlashArea(0x9000, 0x1000)
 FIRMWARE = FlashArea(0xA000, 0x3B000)
 OTA_FIRMWARE = FlashArea(0x45000, 0x3B000)
 HOST_FILES = FlashArea(0x80000, 0x80000)
+
+
+def pages(address: int, content: bytes) -> dict[int, bytes]:
+    """What to write after an erase so that the flash holds a content: address, and at most 256 bytes inside one page.
+
+    :param address: of the first byte, the beginning of a page
+    """
+    written = {}
+    for start in range(0, len(content), PAGE):
+        if page := content[start : start + PAGE].rstrip(bytes([ERASED])):
+            written[address + start] = page
+    return written

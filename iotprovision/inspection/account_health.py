@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from iotprovision.cloud.aws.account import Account
-from iotprovision.cloud.aws.faults import is_unreachable
+from iotprovision.cloud.aws.call_errors import is_unreachable
 from iotprovision.cloud.aws.rights import METHODS, Answer, Right, ask, rights_for
 from iotprovision.errors import CloudDeniedError, CloudError, ProvisioningError, UsageError
 from iotprovision.inspection.diagnosis import Diagnosis, fine, from_error, note, problem
@@ -83,7 +83,7 @@ class AccountHealth:
         lacking = [right for right, answer in answers.items() if answer is Answer.DENIED]
         unknown = [right for right, answer in answers.items() if answer is Answer.UNKNOWN]
         for right in lacking:
-            methods = " and ".join(method for method in METHODS if method in right.methods and method in self._methods)
+            methods = " and ".join(each for each in METHODS if each in right.methods and each in self._methods)
             yield problem(
                 "aws-rights",
                 f"the profile may not do {right.action} on {right.on(account)}; {methods} needs it",

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from cryptography import x509
 
 from iotprovision.cloud.aws.account import Account
+from iotprovision.cloud.aws.call_errors import is_unreachable
 from iotprovision.cloud.aws.device_policy import DevicePolicy
 from iotprovision.cloud.aws.device_registration import DeviceRegistration, DeviceStatus
-from iotprovision.cloud.aws.faults import is_unreachable
 from iotprovision.cloud.aws.jitr_lambda import POLICY
 from iotprovision.cloud.aws.jitr_stack import JitrStack
 from iotprovision.cloud.aws.signer_registration import SignerRegistration, certificate_id

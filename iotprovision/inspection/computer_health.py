@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from iotprovision.errors import ProvisioningError, StoreError
@@ -18,7 +18,7 @@ from iotprovision.runs.history import History
 from iotprovision.store.folder import OTHERS, Store
 
 # No clock that is right shows a time before this version was made.
-EARLIEST = datetime(2025, 1, 1, tzinfo=timezone.utc)
+EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)
 # AWS refuses signatures that are five minutes off.
 MOST_CLOCK_ERROR = timedelta(minutes=5)
 CLOCK_CURE = "set the clock, or let the system take the time from the network (timedatectl set-ntp true)"
@@ -43,7 +43,9 @@ def check_store(store: Store, history: History) -> Iterator[Diagnosis]:
     yield fine("store-access", f"{folder} can be written")
     yield _shared(folder)
     try:
-        state = Authority(store, Names()).state()
+        authority = Authority(store, Names())
+        state = authority.look()
+        authority.prove_keys()
     except ProvisioningError as error:
         yield from_error("authority", error, "put the files back from a backup")
     else:

@@ -1,70 +1,52 @@
-"""The whole of ``doctor``: everything that a run needs, one finding each."""
+"""Everything that a run needs, one finding each: all that ``doctor`` knows, as data."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from iotprovision.errors import ExitCode
 from iotprovision.inspection.account_health import AccountHealth
 from iotprovision.inspection.computer_health import check_clock, check_firmware, check_store
-from iotprovision.inspection.diagnosis import CHECKS, Diagnosis, Verdict, exit_code, fine, guarded
+from iotprovision.inspection.diagnosis import CHECKS, Diagnosis, fine, guarded
 from iotprovision.inspection.kit_health import check_kits
 from iotprovision.inspection.udev_rule import UdevRules
 from iotprovision.methods import default, named, of_cloud
-from iotprovision.runs.report import Reporter
 
 if TYPE_CHECKING:
     from iotprovision.runs.bench import Bench
 
-PAGE = "docs/troubleshooting.md"
-
 
 class Doctor:
-    """Looks at everything and shows what it found.
+    """Looks at everything.
 
     :param method: that is meant; None for any
     :param needs_account: whether the user named a profile
     :param rules: of this computer; None where there are no such rules, or they do not matter
     """
 
-    def __init__(
-        self, bench: Bench, reporter: Reporter, method: str | None, needs_account: bool, rules: UdevRules | None
-    ) -> None:
+    def __init__(self, bench: Bench, method: str | None, needs_account: bool, rules: UdevRules | None) -> None:
         self._bench = bench
-        self._reporter = reporter
         meant = of_cloud(default().cloud) if method is None else (named(None, method),)
         self._methods = tuple(one.rights for one in meant if one.rights)
         self._needs_account = needs_account or method is not None
         self._rules = rules
 
-    def show(self, port: str | None) -> ExitCode:
-        """Say each finding, with its cure.
+    def diagnoses(self, port: str | None) -> list[Diagnosis]:
+        """All findings, in the order of the checks.
 
         :param port: serial port of the kit, where it was given
-        :returns: that of the first problem, OK where there is none
         """
         self._bench.open(needs_account=bool(self._methods))
         order = list(CHECKS)
-        diagnoses = sorted(self._all(port), key=lambda diagnosis: order.index(diagnosis.check))
-        self._reporter.add("findings", [diagnosis.as_data() for diagnosis in diagnoses])
-        for diagnosis in diagnoses:
-            self._reporter.text(_shown(diagnosis))
-        problems = sum(diagnosis.verdict is Verdict.PROBLEM for diagnosis in diagnoses)
-        self._reporter.notice(
-            f"{problems} problem{'s' * (problems != 1)}; {PAGE} has a section for each finding"
-            if problems
-            else "No problem was found"
-        )
-        return exit_code(diagnoses)
+        return sorted(self._all(port), key=lambda diagnosis: order.index(diagnosis.check))
 
     def _all(self, port: str | None) -> Iterator[Diagnosis]:
         bench, rules = self._bench, self._rules
         if rules:
             yield from guarded("udev-rule", lambda: [rules.check()])
-        suffix, named = bench.serial_suffix or "", bench.named_kit
-        yield from guarded("kit-access", lambda: check_kits(suffix, port, named))
+        suffix = bench.serial_suffix or ""
+        yield from guarded("kit-access", lambda: check_kits(bench, suffix, port))
         yield from guarded("store-access", lambda: check_store(bench.store, bench.history))
         yield from guarded("firmware-cache", lambda: check_firmware(bench.cache(announce=False)))
         account = AccountHealth(bench.account, self._methods, self._needs_account)
@@ -72,12 +54,4 @@ class Doctor:
             yield from guarded("aws-connection", account.check)
         else:
             yield fine("aws-profile", "the sandbox needs none")
-        yield check_clock(datetime.now(timezone.utc), account.time)
-
-
-def _shown(diagnosis: Diagnosis) -> str:
-    """Lines, not a table: a cure is to be copied."""
-    lines = [f"{diagnosis.verdict.value:<8} {diagnosis.check}: {diagnosis.found}"]
-    for number, cure in enumerate(diagnosis.cure.splitlines()):
-        lines.append(f"{'':<8} {'Try: ' if number == 0 else '     '}{cure}")
-    return "\n".join(lines)
+        yield check_clock(datetime.now(UTC), account.time)

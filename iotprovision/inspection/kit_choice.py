@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from iotprovision.boards.nedbg.detection import ConnectedKits, FoundKit, UnreachableKit
+from iotprovision.boards.found import ConnectedKits, FoundKit, UnreachableKit
 from iotprovision.errors import UsageError
 
 

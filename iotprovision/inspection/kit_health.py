@@ -3,42 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from pyedbglib.protocols.housekeepingprotocol import Jtagice3HousekeepingProtocol
-
-from iotprovision.boards.catalogue import KitDescription
-from iotprovision.boards.nedbg.boot_mode import is_openable, prepare_usb
-from iotprovision.boards.nedbg.debugger import connection, vendor_errors
-from iotprovision.boards.nedbg.detection import FoundKit, Obstacle, UnreachableKit, detect_kits
-from iotprovision.boards.nedbg.target_session import LOWEST_VOLTS
-from iotprovision.boards.nedbg.wire.provisioning_link import BAUD_RATE
+from iotprovision.boards.board import Board
+from iotprovision.boards.finding import check_usb_library, connected_kits, unfinished_upgrade_can_be_opened
+from iotprovision.boards.found import OF_OTHER_RUNS, FoundKit, Obstacle, UnreachableKit
 from iotprovision.boards.serial_port import open_port
 from iotprovision.errors import AccessError, ProvisioningError
 from iotprovision.firmware.index import load_index
 from iotprovision.inspection.diagnosis import Diagnosis, fine, from_error, guarded, note, problem
 from iotprovision.inspection.kit_choice import chosen
 
+if TYPE_CHECKING:
+    from iotprovision.runs.bench import Bench
+
+# At any speed: whether it can be opened is all that is asked.
+BAUD_RATE = 115200
 DEBUGGER_JOB = "debugger-firmware"
 RULE_CURE = "iotprovision doctor --install-udev-rule, then plug the kit in again"
 # A port that another program is just letting go of; a person waits for this one.
 PORT_WAIT = 0.5
 
 
-def check_kits(suffix: str, given_port: str | None, named: KitDescription | None) -> Iterator[Diagnosis]:
-    """Look at every kit.
+def check_kits(bench: Bench, suffix: str, given_port: str | None) -> Iterator[Diagnosis]:
+    """Look at every kit; those that other runs are using are not opened.
 
     :param suffix: end of the serial number of the kit that is meant, empty for all
     :param given_port: serial port of the kit, where it was given
-    :param named: what a kit is taken for that does not say which it is
     :raises UsageError: a port was given, and several kits are meant
     """
     try:
-        prepare_usb()
+        check_usb_library()
     except AccessError as error:
         yield from_error("usb-library", error)
     else:
         yield fine("usb-library", "libusb is there")
-    connected = detect_kits(named)
+    connected = connected_kits(bench.named_kit, bench.other_runs)
     kits, others = chosen(connected, suffix, given_port)
     if not kits and not others:
         yield problem(
@@ -47,22 +47,27 @@ def check_kits(suffix: str, given_port: str | None, named: KitDescription | None
             "check that the USB cable carries data, that the kit is switched on, and that no virtual machine took it\n"
             "without a kit: add --simulate",
         )
+    upgrading = any(other.obstacle == Obstacle.IN_UPGRADE for other in others)
     for other in others:
-        yield _other(other)
+        yield _other(other, upgrading)
     for kit in kits:
-        yield from _of_kit(kit, given_port)
+        yield from _of_kit(bench, kit, given_port)
 
 
-def _of_kit(kit: FoundKit, given_port: str | None) -> Iterator[Diagnosis]:
+def _of_kit(bench: Bench, kit: FoundKit, given_port: str | None) -> Iterator[Diagnosis]:
     yield fine("kit-access", f"{kit.name} {kit.serial_number}, {kit.mcu}, answers")
-    yield from guarded("kit-power", lambda: [_power(kit)])
+    yield from guarded("kit-power", lambda: [_power(kit, bench.board(kit))])
     yield from guarded("debugger-firmware", lambda: [_debugger(kit)])
     yield from guarded("serial-port", lambda: [_port(kit, given_port)])
 
 
-def _other(other: UnreachableKit) -> Diagnosis:
+def _other(other: UnreachableKit, upgrading: bool) -> Diagnosis:
+    if other.obstacle in OF_OTHER_RUNS:
+        check = "kit-access" if other.obstacle == Obstacle.BUSY else "boot-mode"
+        return note(check, f"{other.reason.what}. {other.reason.why}", other.reason.hint)
     if other.obstacle == Obstacle.BOOT_MODE:
-        cure = "" if is_openable() else f"\nit cannot be opened: {RULE_CURE}"
+        # In boot mode all look alike, and the one that another run is upgrading must not be opened.
+        cure = "" if upgrading or unfinished_upgrade_can_be_opened() else f"\nit cannot be opened: {RULE_CURE}"
         return problem("boot-mode", f"{other.reason.what}: {other.reason.why}", other.reason.hint + cure)
     if other.obstacle == Obstacle.SAME_NUMBER:
         return from_error("kit-access", other.reason)
@@ -77,35 +82,18 @@ def _other(other: UnreachableKit) -> Diagnosis:
     )
 
 
-def _power(kit: FoundKit) -> Diagnosis:
+def _power(kit: FoundKit, board: Board) -> Diagnosis:
     try:
-        volts = supply_voltage(kit.serial_number)
+        volts = board.debugger.supply_voltage()
     except ProvisioningError as error:
         return from_error("kit-access", error, "plug the kit in again")
-    if volts >= LOWEST_VOLTS:
+    if volts >= board.debugger.lowest_voltage:
         return fine("kit-power", f"{kit.serial_number}: {volts:.2f} V at the MCU")
     return problem(
         "kit-power",
         f"{kit.serial_number}: the debugger measures {volts:.2f} V at the MCU",
         "check the jumpers or straps that feed the MCU, its switch, and a battery where the kit runs from one",
     )
-
-
-def supply_voltage(serial_number: str) -> float:
-    """What the debugger measures at the MCU, in volts; no programming session is needed.
-
-    :raises AccessError: the debugger cannot be reached
-    """
-    with connection(serial_number) as transport, vendor_errors(serial_number):
-        housekeeping = Jtagice3HousekeepingProtocol(transport)
-        housekeeping.start_session()
-        try:
-            millivolts = housekeeping.get_le16(
-                housekeeping.HOUSEKEEPING_CONTEXT_ANALOG, housekeeping.HOUSEKEEPING_ANALOG_VTREF
-            )
-        finally:
-            housekeeping.end_session()
-        return float(millivolts) / 1000
 
 
 def _debugger(kit: FoundKit) -> Diagnosis:

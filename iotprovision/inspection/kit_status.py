@@ -9,8 +9,8 @@ from typing import Any
 
 from cryptography import x509
 
-from iotprovision.boards.nedbg.detection import FoundKit
-from iotprovision.boards.nedbg.link_registers import read_page_link
+from iotprovision.boards.board import Board, Page
+from iotprovision.boards.found import FoundKit
 from iotprovision.errors import ProvisioningError
 from iotprovision.findings import Finding, State
 from iotprovision.inspection.looks import Look, different, missing, seen, unknown
@@ -49,7 +49,7 @@ class KitStatus:
 
 
 def kit_status(
-    kit: FoundKit, files: Store, signer: x509.Certificate | None, past: Sequence[Mapping[str, Any]], now: datetime
+    board: Board, files: Store, signer: x509.Certificate | None, past: Sequence[Mapping[str, Any]], now: datetime
 ) -> KitStatus:
     """Look at one kit; nothing is programmed, stopped or written.
 
@@ -57,7 +57,8 @@ def kit_status(
     :param signer: that of the store; None where there is none
     :param past: records of runs, oldest first
     """
-    link, device, looks = _links(kit)
+    kit = board.kit
+    link, device, looks = _links(board.page) if board.page else ("", "", [])
     certificate = DeviceFiles(files).certificate()
     looks += _device(files, certificate, signer, link, device, now)
     looks += _application(kit, past)
@@ -79,14 +80,14 @@ def fault_of(certificate: x509.Certificate, signer: x509.Certificate | None, now
     return fault or ("" if signer else "has a signer that is not in the store")
 
 
-def _links(kit: FoundKit) -> tuple[str, str, list[Look]]:
+def _links(page: Page) -> tuple[str, str, list[Look]]:
     subject = "Page on the kit's drive"
     try:
-        page = read_page_link(kit.serial_number)
+        leads_to = page.read()
     except ProvisioningError as error:
         return "", "", [unknown(subject, error)]
-    code, device = page.click_me_type, page.device
-    link = next((cloud for cloud, known in kit.kit.links.items() if known == code), "")
+    code, device = leads_to.click_me_type, leads_to.device
+    link = page.name_of(code)
     if not link:
         return "", device, [different(subject, f"leads to a place with code 0x{code:02X}, which is not known")]
     method = by_link(link)

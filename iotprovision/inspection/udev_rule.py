@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from iotprovision.boards.nedbg.debugger import PRODUCT_ID, UDEV_RULES, UPGRADE_PRODUCT_ID, VENDOR_ID
+from iotprovision.boards.finding import UDEV_RULES, USB_PRODUCTS, USB_VENDOR
 from iotprovision.errors import AccessError
 from iotprovision.inspection.diagnosis import Diagnosis, fine, note, problem
 
@@ -25,7 +25,7 @@ FOLDERS = (
     Path("/lib/udev/rules.d"),
 )
 CURE = "iotprovision doctor --install-udev-rule, then plug the kit in again"
-_VENDOR = re.compile(rf"idVendor\}}?\s*==\s*\"[^\"]*{VENDOR_ID:04x}", re.IGNORECASE)
+_VENDOR = re.compile(rf"idVendor\}}?\s*==\s*\"[^\"]*{USB_VENDOR:04x}", re.IGNORECASE)
 _PRODUCT = re.compile(r"idProduct\}?\s*==\s*\"([^\"]*)\"", re.IGNORECASE)
 
 _UACCESS = re.compile(r"\bTAG\s*[+:]?=\s*\"uaccess\"")
@@ -63,10 +63,10 @@ class UdevRules:
 
     def check(self) -> Diagnosis:
         """Whether kits can be opened by users, in both of their modes."""
-        found = {product: self._file_for(product) for product in (PRODUCT_ID, UPGRADE_PRODUCT_ID)}
+        found = {product: self._file_for(product) for product in USB_PRODUCTS}
         if all(found.values()):
             return fine("udev-rule", ", ".join(dict.fromkeys(str(file) for file in found.values())))
-        lacking = " and ".join(f"{VENDOR_ID:04x}:{product:04x}" for product, file in found.items() if not file)
+        lacking = " and ".join(f"{USB_VENDOR:04x}:{product:04x}" for product, file in found.items() if not file)
         if self.is_root:
             return note("udev-rule", f"none for USB {lacking}; root needs none, other users do", CURE)
         if not self.has_udev:

@@ -10,7 +10,7 @@ TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
     from iotprovision.methods.method import Method
 
-NO_METHODS = frozenset({"__init__", "aws", "credentials", "method", "plan", "work"})
+NO_METHODS = frozenset({"__init__", "aws", "method", "plan", "work"})
 """Modules of the folder that are none: what methods have in common."""
 
 

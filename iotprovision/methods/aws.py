@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from iotprovision.methods.method import Method, Removal
+from iotprovision.methods.method import Method
 from iotprovision.option import Option
 
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from iotprovision.runs.bench import Bench
-    from iotprovision.runs.board_session import KitRun
-    from iotprovision.runs.job import Job
+    from iotprovision.methods.work import AccountWork, DeviceWork
     from iotprovision.steps.step import Step
     from iotprovision.store.folder import Store
 
@@ -26,9 +24,12 @@ PROFILE = Option(
 )
 
 
-def profile_of(job: Job) -> str:
-    """The AWS profile that is meant."""
-    return job.method_options.get(PROFILE.name) or "default"
+def profile_of(options: Mapping[str, str | None]) -> str:
+    """The AWS profile that is meant.
+
+    :param options: those of the cloud that were given, by their names
+    """
+    return options.get(PROFILE.name) or "default"
 
 
 class Aws(Method):
@@ -60,14 +61,14 @@ class OwnAwsAccount(Aws):
         key = p256_key(certificate) if certificate else None
         return thing_name(key) if key else ""
 
-    def check_removal(self, job: Job) -> None:
+    def check_removal(self, options: Mapping[str, str | None]) -> None:
         """Nothing is against it."""
 
-    def removal(self, job: Job, bench: Bench, work: KitRun, confirm: Callable[[str], bool], force: bool) -> Removal:
+    def removal(
+        self, account: AccountWork, device: DeviceWork, confirm: Callable[[str], bool], force: bool
+    ) -> list[Step]:
         """Certificates and thing are deleted; whether the account learned of the kit by itself or from here."""
-        from iotprovision.runs.board_session import account_data
         from iotprovision.steps.aws_removal import DeviceRemovedFromAccount
 
-        account = bench.account()
-        steps: list[Step] = [DeviceRemovedFromAccount(account, work.target, work.chip, work.files, confirm, force)]
-        return Removal(steps, "account", lambda: account_data(account))
+        board = device.board
+        return [DeviceRemovedFromAccount(account.account, board.key, board.credentials, device.files, confirm, force)]

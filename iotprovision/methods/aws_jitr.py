@@ -6,7 +6,7 @@ from iotprovision.methods.aws import OwnAwsAccount
 
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
-    from iotprovision.methods.work import AccountWork, KitWork
+    from iotprovision.methods.work import AccountWork, DeviceWork
     from iotprovision.steps.identity import Identity
     from iotprovision.steps.links import Link
     from iotprovision.steps.step import Step
@@ -21,50 +21,42 @@ class AwsJitr(OwnAwsAccount):
     rights = "jitr"
 
     def certs(self, account: AccountWork) -> list[Step]:
-        from iotprovision.steps.authority import AuthorityInStore, SignerRegistered, StackDeployed
-        from iotprovision.steps.aws import PolicyOfDevices
+        from iotprovision.steps.authority import AuthorityInStore
+        from iotprovision.steps.aws import PolicyOfDevices, SignerRegistered, StackDeployed
 
         return [
             PolicyOfDevices(account.account, account.overwrites),
             StackDeployed(account.account, account.overwrites),
-            AuthorityInStore(account.authority, account.store, "fca" in account.force),
+            AuthorityInStore(account.authority, "fca" in account.force),
             SignerRegistered(account.account, account.authority),
         ]
 
-    def identity(self, account: AccountWork, work: KitWork) -> Identity:
+    def identity(self, account: AccountWork, device: DeviceWork) -> Identity:
         from iotprovision.pki.device_files import DeviceFiles
         from iotprovision.steps.identity import OwnIdentity
 
-        return OwnIdentity(DeviceFiles(work.files), account.authority)
+        return OwnIdentity(DeviceFiles(device.files), account.authority)
 
-    def credentials(self, account: AccountWork, work: KitWork, identity: Identity) -> list[Step]:
-        from iotprovision.methods.credentials import certificate_on_kit, credentials_on_kit
-        from iotprovision.steps.credentials import DeviceCertificate
+    def device_steps(self, account: AccountWork, device: DeviceWork, identity: Identity) -> list[Step]:
+        from iotprovision.steps.device_certificate import DeviceCertificate
         from iotprovision.steps.identity import OwnIdentity
 
         assert isinstance(identity, OwnIdentity)
+        board, makes_authority = device.board, account.makes_authority
         return [
-            DeviceCertificate(
-                work.target,
-                work.chip,
-                identity,
-                account.authority,
-                account.makes_authority,
-                account.force,
-                certificate_on_kit(work),
-            ),
-            *credentials_on_kit(work, identity, account.account.iot_endpoint),
+            DeviceCertificate(board.key, identity, account.authority, makes_authority, account.force, board.credentials)
         ]
 
-    def link(self, work: KitWork, identity: Identity) -> Link:
+    def endpoint(self, account: AccountWork, device: DeviceWork) -> str:
+        return account.account.iot_endpoint()
+
+    def link(self, device: DeviceWork, identity: Identity) -> Link:
         from iotprovision.steps.links import Link
 
         return Link(self.link_code, lambda: identity.thing_name)
 
     def account_proofs(self, account: AccountWork, identity: Identity | None, connects: bool) -> list[Step]:
-        from iotprovision.steps.authority import SignerRegistered, StackDeployed
-        from iotprovision.steps.aws import PolicyOfDevices
-        from iotprovision.steps.proof import DeviceInAccount
+        from iotprovision.steps.aws import DeviceInAccount, PolicyOfDevices, SignerRegistered, StackDeployed
         from iotprovision.steps.step import Proof
 
         return [

@@ -6,7 +6,7 @@ from iotprovision.methods.aws_jitr import AwsJitr
 
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
-    from iotprovision.methods.work import AccountWork, KitWork
+    from iotprovision.methods.work import AccountWork
     from iotprovision.steps.aws import DeviceRegistered
     from iotprovision.steps.identity import Identity
     from iotprovision.steps.step import Step
@@ -26,10 +26,10 @@ class AwsMar(AwsJitr):
 
         return [
             PolicyOfDevices(account.account, account.overwrites),
-            AuthorityInStore(account.authority, account.store, "fca" in account.force),
+            AuthorityInStore(account.authority, "fca" in account.force),
         ]
 
-    def registration(self, account: AccountWork, work: KitWork, identity: Identity) -> list[Step]:
+    def registration(self, account: AccountWork, identity: Identity) -> list[Step]:
         return [_registered(account, identity)]
 
     def account_proofs(self, account: AccountWork, identity: Identity | None, connects: bool) -> list[Step]:

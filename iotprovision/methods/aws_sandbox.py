@@ -6,8 +6,9 @@ from iotprovision.methods.aws import Aws
 
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
-    from iotprovision.methods.work import AccountWork, KitWork
-    from iotprovision.runs.job import Job
+    from collections.abc import Mapping
+
+    from iotprovision.methods.work import AccountWork, DeviceWork
     from iotprovision.steps.identity import Identity
     from iotprovision.steps.links import Link
     from iotprovision.steps.step import Step
@@ -28,24 +29,32 @@ class AwsSandbox(Aws):
         """None: the account is the vendor's, and knows the factory's signers."""
         return []
 
-    def identity(self, account: AccountWork, work: KitWork) -> Identity:
+    def identity(self, account: AccountWork, device: DeviceWork) -> Identity:
         from iotprovision.pki.device_files import FactoryCertificateFiles
         from iotprovision.steps.factory_certificates import FactoryMadeIdentity
 
-        return FactoryMadeIdentity(FactoryCertificateFiles(work.files))
+        return FactoryMadeIdentity(FactoryCertificateFiles(device.files))
 
-    def credentials(self, account: AccountWork, work: KitWork, identity: Identity) -> list[Step]:
-        from iotprovision.cloud.aws import sandbox
-        from iotprovision.methods.credentials import credentials_on_kit
+    def device_steps(self, account: AccountWork, device: DeviceWork, identity: Identity) -> list[Step]:
+        from iotprovision.errors import UsageError
         from iotprovision.steps.factory_certificates import FactoryCertificatesRebuilt, FactoryMadeIdentity
 
         assert isinstance(identity, FactoryMadeIdentity)
-        return [
-            FactoryCertificatesRebuilt(work.target, work.chip, identity, work.factory_roots),
-            *credentials_on_kit(work, identity, lambda: sandbox.endpoint(work.kit.kit.has_wifi)),
-        ]
+        board = device.board
+        if board.factory is None:
+            raise UsageError(
+                f"{board.kit.name} has no certificates from its factory, and the sandbox knows no others",
+                "Nothing was changed.",
+                "use a method that makes its own device certificate, such as -m jitr",
+            )
+        return [FactoryCertificatesRebuilt(board.key, board.factory, identity, device.factory_roots)]
 
-    def link(self, work: KitWork, identity: Identity) -> Link:
+    def endpoint(self, account: AccountWork, device: DeviceWork) -> str:
+        from iotprovision.cloud.aws import sandbox
+
+        return sandbox.endpoint(device.board.has_wifi)
+
+    def link(self, device: DeviceWork, identity: Identity) -> Link:
         from iotprovision.steps.links import Link
 
         return Link(self.link_code, lambda: identity.thing_name)
@@ -59,7 +68,7 @@ class AwsSandbox(Aws):
         key = p256_key(factory.device) if factory else None
         return thing_name(key) if key else ""
 
-    def check_removal(self, job: Job) -> None:
+    def check_removal(self, options: Mapping[str, str | None]) -> None:
         """Only the vendor could."""
         from iotprovision.errors import UsageError
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from iotprovision.methods.method import Method, Removal
+from iotprovision.methods.method import Method
 from iotprovision.option import Need, Option
 
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from iotprovision.cloud.azure.enrolment import Enrolments
-    from iotprovision.methods.work import AccountWork, KitWork
-    from iotprovision.runs.bench import Bench
-    from iotprovision.runs.board_session import KitRun
-    from iotprovision.runs.job import Job
+    from iotprovision.methods.work import AccountWork, DeviceWork
     from iotprovision.steps.azure import DeviceEnrolled
     from iotprovision.steps.identity import Identity
     from iotprovision.steps.step import Step
@@ -69,9 +66,9 @@ CENTRAL = Option(
 )
 
 
-def service_of(job: Job) -> Option | None:
+def service_of(options: Mapping[str, str | None]) -> Option | None:
     """Which of the two kinds of service was named; None where none was."""
-    return next((kind for kind in (PROVISIONING_SERVICE, CENTRAL) if job.method_options.get(kind.name)), None)
+    return next((kind for kind in (PROVISIONING_SERVICE, CENTRAL) if options.get(kind.name)), None)
 
 
 class Azure(Method):
@@ -83,6 +80,7 @@ class Azure(Method):
     # The vendor's tool locks slots 10 to 12 for AWS only, and they play no part here: the certificates are the owner's.
     locks_slots = False
     connects_to_simulator = False
+    writes_names = False
     link_code = "azure"
     page = "Azure"
     removes_devices = True
@@ -90,36 +88,38 @@ class Azure(Method):
     def certs(self, account: AccountWork) -> list[Step]:
         from iotprovision.steps.authority import AuthorityInStore
 
-        return [AuthorityInStore(account.authority, account.store, "fca" in account.force)]
+        return [AuthorityInStore(account.authority, "fca" in account.force)]
 
-    def identity(self, account: AccountWork, work: KitWork) -> Identity:
+    def identity(self, account: AccountWork, device: DeviceWork) -> Identity:
         from iotprovision.steps.azure import AzureDeviceFiles
         from iotprovision.steps.identity import OwnAzureIdentity
 
-        return OwnAzureIdentity(AzureDeviceFiles(work.files), account.authority)
+        return OwnAzureIdentity(AzureDeviceFiles(device.files), account.authority)
 
-    def credentials(self, account: AccountWork, work: KitWork, identity: Identity) -> list[Step]:
-        from iotprovision.methods.credentials import credentials_on_kit
-        from iotprovision.steps.credentials import DeviceCertificate
-        from iotprovision.steps.id_scope import IdScopeInSlot
+    def device_steps(self, account: AccountWork, device: DeviceWork, identity: Identity) -> list[Step]:
+        from iotprovision.errors import UsageError
+        from iotprovision.steps.device_certificate import DeviceCertificate
+        from iotprovision.steps.id_scope import IdScopeStored
         from iotprovision.steps.identity import OwnAzureIdentity
         from iotprovision.steps.kept_names import AZURE_DEVICE_ID_FILE, NameKept
 
         assert isinstance(identity, OwnAzureIdentity)
+        board, makes_authority = device.board, account.makes_authority
         steps: list[Step] = []
-        if work.id_scope:
+        if device.id_scope:
+            if board.application_data is None:
+                raise UsageError(f"{board.kit.name} keeps no ID scope", "Nothing was changed.", "leave out --id-scope")
             # First, because it alone may be refused for good: the kit is then as it was.
-            steps.append(IdScopeInSlot(work.target, work.id_scope, work.files, work.clock))
+            steps.append(IdScopeStored(board.application_data, device.id_scope, device.keeper("provision")))
         return [
             *steps,
             DeviceCertificate(
-                work.target, work.chip, identity, account.authority, account.makes_authority, account.force
+                board.key, identity, account.authority, makes_authority, account.force, board.credentials
             ),
-            NameKept(work.files, AZURE_DEVICE_ID_FILE, "Device id for Azure", lambda: identity.device_id),
-            *credentials_on_kit(work, identity, None),
+            NameKept(device.files, AZURE_DEVICE_ID_FILE, "Device id for Azure", lambda: identity.device_id),
         ]
 
-    def registration(self, account: AccountWork, work: KitWork, identity: Identity) -> list[Step]:
+    def registration(self, account: AccountWork, identity: Identity) -> list[Step]:
         """What the Azure service that was named is told. Without one, nothing is asked or told of an Azure account."""
         return [_enrolled(account, account.azure, identity)] if account.azure else []
 
@@ -127,47 +127,46 @@ class Azure(Method):
         from iotprovision.steps.authority import AuthorityInStore
         from iotprovision.steps.step import Proof
 
-        proofs: list[Step] = [Proof(AuthorityInStore(account.authority, account.store))]
+        proofs: list[Step] = [Proof(AuthorityInStore(account.authority))]
         if account.azure and identity:
             proofs.append(Proof(_enrolled(account, account.azure, identity)))
         return proofs
 
-    def outlook(self, account: AccountWork, work: KitWork) -> str:
-        from iotprovision.pki.authority import SIGNER_CERTIFICATE
+    def outlook(self, account: AccountWork, device: DeviceWork) -> str:
+        from iotprovision.pki.authority_files import SIGNER_CERTIFICATE
         from iotprovision.pki.device_files import DEVICE_CERTIFICATE
         from iotprovision.steps.kept_names import AZURE_DEVICE_ID_FILE
 
-        device_id = (work.files.read(AZURE_DEVICE_ID_FILE) or b"").decode("ascii", "replace")
-        scope = "" if work.id_scope else " Its demo also needs the ID scope: --id-scope writes it to the kit."
+        device_id = (device.files.read(AZURE_DEVICE_ID_FILE) or b"").decode("ascii", "replace")
+        scope = "" if device.id_scope else " Its demo also needs the ID scope: --id-scope writes it to the kit."
         if account.azure:
             return f"The {account.azure.shown} lets the kit in as {device_id}.{scope}"
-        parent = work.files.folder.parent
+        parent = device.files.folder.parent
         return (
             "Azure has not been told about the kit: name your service with --azure-dps or --azure-central, or add a "
             f"device{f' with the id {device_id}' if device_id else ''} and the X.509 certificate "
-            f"{work.files.path(DEVICE_CERTIFICATE)} yourself, or a group with {parent / SIGNER_CERTIFICATE}.{scope}"
+            f"{device.files.path(DEVICE_CERTIFICATE)} yourself, or a group with {parent / SIGNER_CERTIFICATE}.{scope}"
         )
 
-    def check_removal(self, job: Job) -> None:
+    def check_removal(self, options: Mapping[str, str | None]) -> None:
         """Azure is many services: one must be named."""
         from iotprovision.errors import UsageError
 
-        if service_of(job) is None:
+        if service_of(options) is None:
             raise UsageError(
                 "Which Azure service the kit shall be taken out of was not said",
                 hint="name it with --azure-dps NAME or --azure-central NAME",
             )
 
-    def removal(self, job: Job, bench: Bench, work: KitRun, confirm: Callable[[str], bool], force: bool) -> Removal:
+    def removal(
+        self, account: AccountWork, device: DeviceWork, confirm: Callable[[str], bool], force: bool
+    ) -> list[Step]:
         """The enrolment of the kit is removed."""
         from iotprovision.pki.device_files import DeviceFiles
-        from iotprovision.runs.board_session import azure_data
         from iotprovision.steps.azure import EnrolmentRemoved
 
-        service = bench.azure()
-        assert service is not None, "a service was named"
-        steps: list[Step] = [EnrolmentRemoved(service, work.target, work.chip, DeviceFiles(work.files), confirm, force)]
-        return Removal(steps, "azure", lambda: azure_data(service))
+        assert account.azure is not None, "a service was named"
+        return [EnrolmentRemoved(account.azure, device.board.key, DeviceFiles(device.files), confirm, force)]
 
 
 def _enrolled(account: AccountWork, azure: Enrolments, identity: Identity) -> DeviceEnrolled:

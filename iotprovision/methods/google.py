@@ -6,8 +6,9 @@ from iotprovision.methods.method import Method
 
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
-    from iotprovision.methods.work import AccountWork, KitWork
-    from iotprovision.runs.job import Job
+    from collections.abc import Mapping
+
+    from iotprovision.methods.work import AccountWork, DeviceWork
     from iotprovision.steps.identity import Identity
     from iotprovision.steps.links import Link
     from iotprovision.steps.step import Step
@@ -20,7 +21,7 @@ class Google(Method):
     cloud = "google"
     shown = "Google"
     help = "for what is left: Google shut its Cloud IoT Core down in August 2023"
-    makes_certificate = False
+    writes_certificates = False
     locks_slots = False
     connects_to_simulator = False
     notice = (
@@ -35,29 +36,34 @@ class Google(Method):
         """None: Google never knew certificates of these kits, only the public keys of their secure elements."""
         return []
 
-    def identity(self, account: AccountWork, work: KitWork) -> Identity:
+    def identity(self, account: AccountWork, device: DeviceWork) -> Identity:
         from iotprovision.steps.identity import NoCertificates
 
         return NoCertificates()
 
-    def credentials(self, account: AccountWork, work: KitWork, identity: Identity) -> list[Step]:
+    def device_steps(self, account: AccountWork, device: DeviceWork, identity: Identity) -> list[Step]:
         """Nothing is written to the chips: the key in the secure element is all that the kit brings."""
+        from iotprovision.boards.program import Program
         from iotprovision.steps.kept_names import CHIP_SERIAL_NUMBER_FILE, NameKept
 
+        called, key = "Serial number of the secure element", device.board.key
         return [
             NameKept(
-                work.files,
+                device.files,
                 CHIP_SERIAL_NUMBER_FILE,
-                "Serial number of the secure element",
-                lambda: work.chip.serial_number.hex().upper(),
+                called,
+                lambda: key.serial_number.hex().upper(),
+                Program.PROVISIONING,
             )
         ]
 
-    def link(self, work: KitWork, identity: Identity) -> Link:
+    def link(self, device: DeviceWork, identity: Identity) -> Link:
         from iotprovision.steps.kept_names import kept_chip_serial_number
         from iotprovision.steps.links import Link
 
-        return Link(self.link_code, lambda: kept_chip_serial_number(work.files), "serial number of the secure element")
+        return Link(
+            self.link_code, lambda: kept_chip_serial_number(device.files), "serial number of the secure element"
+        )
 
     def device_on_page(self, files: Store) -> str:
         """The serial number of the secure element."""
@@ -65,7 +71,7 @@ class Google(Method):
 
         return (kept_chip_serial_number(files) or "").lower()
 
-    def check_removal(self, job: Job) -> None:
+    def check_removal(self, options: Mapping[str, str | None]) -> None:
         """Nobody could."""
         from iotprovision.errors import UsageError
 

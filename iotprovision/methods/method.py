@@ -5,31 +5,13 @@ from __future__ import annotations
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
 
-    from iotprovision.methods.work import AccountWork, KitWork
+    from iotprovision.methods.work import AccountWork, DeviceWork
     from iotprovision.option import Option
-    from iotprovision.runs.bench import Bench
-    from iotprovision.runs.board_session import KitRun
-    from iotprovision.runs.job import Job
     from iotprovision.steps.identity import Identity
     from iotprovision.steps.links import Link
     from iotprovision.steps.step import Step
     from iotprovision.store.folder import Store
-
-
-class Removal:
-    """What takes a kit out of its account.
-
-    :param steps: that do it
-    :param section: of the document of the run, for what was done in the account
-    :param done: what was done there, once the steps were run
-    """
-
-    def __init__(self, steps: list[Step], section: str, done: Callable[[], Mapping[str, Any]]) -> None:
-        self.steps = steps
-        self.section = section
-        self.done = done
 
 
 class Method:
@@ -56,8 +38,10 @@ class Method:
     notice = ""
     """What a person must know before anything is done."""
 
-    makes_certificate = True
-    """Whether the kit gets a device certificate."""
+    writes_certificates = True
+    """Whether certificates of the device and of its signer are put where the board keeps its credentials."""
+    writes_names = True
+    """Whether thing name and endpoint are put there too."""
     locks_slots = True
     """Whether slots 10 to 12 of the secure element are locked behind what was proved."""
     connects_to_simulator = True
@@ -82,19 +66,26 @@ class Method:
         """What is done once for an account, and needs no kit."""
         raise NotImplementedError
 
-    def identity(self, account: AccountWork, work: KitWork) -> Identity:
+    def identity(self, account: AccountWork, device: DeviceWork) -> Identity:
         """Which certificates make the kit a device."""
         raise NotImplementedError
 
-    def credentials(self, account: AccountWork, work: KitWork, identity: Identity) -> list[Step]:
-        """What is put on the kit, and proved by reading back. The provisioning firmware runs."""
+    def device_steps(self, account: AccountWork, device: DeviceWork, identity: Identity) -> list[Step]:
+        """What makes the certificates known that are then put on the board, and what else the cloud needs there."""
         raise NotImplementedError
 
-    def registration(self, account: AccountWork, work: KitWork, identity: Identity) -> list[Step]:
+    def endpoint(self, account: AccountWork, device: DeviceWork) -> str:
+        """Host name that the board connects to, where the method writes one.
+
+        :raises CloudError: the account does not tell
+        """
+        raise NotImplementedError
+
+    def registration(self, account: AccountWork, identity: Identity) -> list[Step]:
         """What the account is told about the kit once the kit is right."""
         return []
 
-    def link(self, work: KitWork, identity: Identity) -> Link:
+    def link(self, device: DeviceWork, identity: Identity) -> Link:
         """Where the page on the kit's drive leads to: one that is the same for every kit, if nothing else is said.
 
         What the board holds about the kit for another cloud is left.
@@ -111,7 +102,7 @@ class Method:
         """
         return []
 
-    def outlook(self, account: AccountWork, work: KitWork) -> str:
+    def outlook(self, account: AccountWork, device: DeviceWork) -> str:
         """What is left for a person to do once the kit is provisioned, empty for nothing."""
         return ""
 
@@ -122,9 +113,10 @@ class Method:
         """
         return ""
 
-    def check_removal(self, job: Job) -> None:
+    def check_removal(self, options: Mapping[str, str | None]) -> None:
         """Before anything is looked at: a kit can be taken out of its account.
 
+        :param options: those of the cloud that were given, by their names
         :raises UsageError: it cannot, and why
         """
         from iotprovision.errors import UsageError
@@ -134,7 +126,9 @@ class Method:
             "This version does not know how. Nothing was done, in no account.",
         )
 
-    def removal(self, job: Job, bench: Bench, work: KitRun, confirm: Callable[[str], bool], force: bool) -> Removal:
+    def removal(
+        self, account: AccountWork, device: DeviceWork, confirm: Callable[[str], bool], force: bool
+    ) -> list[Step]:
         """What takes a kit out of its account; asked for only where :meth:`check_removal` has nothing against it.
 
         :param confirm: asks a person

@@ -1,163 +1,161 @@
-"""The steps of a run, in the order of danger, from a method and the actions that were asked for."""
+"""The steps of a run, in the order of danger: what a method makes of a board, where the board keeps it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from iotprovision.boards.upgrade_turn import UpgradeTurn
+from iotprovision.boards.wifi_network import WifiNetwork
+from iotprovision.errors import UsageError
+from iotprovision.firmware.debugger_archive import DebuggerArchive
+from iotprovision.formats.winc_image import WincImage
 from iotprovision.methods.method import Method
-from iotprovision.methods.work import AccountWork, KitWork
-from iotprovision.steps.credentials import ProvisioningFirmware, SlotsLocked
+from iotprovision.methods.work import AccountWork, DeviceWork
+from iotprovision.steps.credentials import CredentialsOfDevice, credentials_stored
 from iotprovision.steps.debugger_firmware import ACTION as DEBUGGER_UPGRADE
 from iotprovision.steps.debugger_firmware import DebuggerFirmware
 from iotprovision.steps.first_connection import FirstConnection
 from iotprovision.steps.identity import Identity
-from iotprovision.steps.kept_application import ApplicationKept, ApplicationPutBack
+from iotprovision.steps.links import ACTION as LINKS
 from iotprovision.steps.links import DebuggerRestarted, LinksOnDrive
-from iotprovision.steps.programs import Application, WifiSet
+from iotprovision.steps.locks import SlotsLocked
+from iotprovision.steps.programs import Application
 from iotprovision.steps.proof import Challenge
-from iotprovision.steps.step import Proof, Record, Step
+from iotprovision.steps.step import Proof, Step
 from iotprovision.steps.wifi_module_firmware import ACTION as WIFI_MODULE_UPGRADE
-from iotprovision.steps.wifi_module_firmware import BridgeFirmware, WifiModuleFirmware
+from iotprovision.steps.wifi_module_firmware import WifiModuleFirmware
+from iotprovision.steps.wifi_network import Join, WifiSet
 
-NEEDS_MCU = frozenset({WIFI_MODULE_UPGRADE, "provision", "application"})
+CERTS, PROVISION, APPLICATION = "certs", "provision", "application"
 
 PowerUp = Callable[[], Mapping[str, Any]]
-Join = Callable[[], str | None]
+
+
+@dataclass(frozen=True)
+class BoardPlan:
+    """What shall be done with a board beside what its method says.
+
+    :param application: the program that it runs from now on; None for what it holds
+    :param network: the Wi-Fi network to set; None leaves Wi-Fi alone
+    :param lock: whether slots are locked where the method locks them
+    :param debugger_archive: reads and judges the firmware for the debugger
+    :param upgrade_turn: taken while a debugger is in boot mode
+    :param debugger_is_written: that firmware was put into the debugger before the board could be found
+    :param wifi_module_image: reads and judges the firmware for the Wi-Fi module
+    :param power_up: lets the board connect, where that can be watched
+    :param join: lets the board join its Wi-Fi network; see :class:`iotprovision.steps.wifi_network.WifiSet`
+    """
+
+    application: Application | None
+    network: WifiNetwork | None
+    lock: bool
+    debugger_archive: Callable[[], DebuggerArchive]
+    upgrade_turn: UpgradeTurn
+    debugger_is_written: bool
+    wifi_module_image: Callable[[], WincImage]
+    power_up: PowerUp | None
+    join: Join
 
 
 class Plan:
-    """Chooses and orders steps.
+    """Chooses and orders steps. Programs that steps need on the board are no part of it: its session brings them.
 
     :param actions: those that were asked for
-    :param work: None for a run that needs no kit
-    :param power_up: lets the board connect, where that can be watched
-    :param join: lets the board join its Wi-Fi network; see :class:`iotprovision.steps.programs.WifiSet`
     """
 
-    def __init__(
-        self,
-        method: Method,
-        actions: Collection[str],
-        account: AccountWork,
-        work: KitWork | None,
-        power_up: PowerUp | None,
-        join: Join,
-    ) -> None:
+    def __init__(self, method: Method, actions: Collection[str], account: AccountWork) -> None:
         self._method = method
-        self._actions = actions
+        self._actions = frozenset(actions)
         self._account = account
-        self._work = work
-        self._power_up = power_up if method.connects_to_simulator else None
-        self._join = join
-        self.kept: ApplicationKept | None = None
-        """The application that the kit held; known while the steps run, where they need the MCU."""
-        self._applications = 0
-        self._identity = method.identity(account, work) if work else None
 
-    def steps(self, verify: bool) -> list[Step]:
+    def without_board(self, verify: bool) -> list[Step]:
         """:param verify: whether the whole is proved once more at the end"""
-        steps: list[Step] = []
-        if "certs" in self._actions:
-            steps += self._method.certs(self._account)
-        if self._work and self._identity:
-            steps += self._kit_steps(self._work, self._identity, verify)
-        if verify and {"certs", "provision"} & set(self._actions):
-            connects = self._work is not None and (self._power_up is not None or self._work.network is not None)
-            steps += self._method.account_proofs(self._account, self._identity, connects)
-        self._applications = sum(isinstance(step, Application) for step in steps)
-        return steps
+        steps = self._method.certs(self._account) if CERTS in self._actions else []
+        return steps + (self._account_proofs(None, False) if verify else [])
 
-    def put_back(self, records: Sequence[Record]) -> Step | None:
-        """What brings the kit's application back after a failure; None where the MCU was not taken, or has a new one.
-
-        :param records: of the steps that ended well
-        """
-        titles = [record.title for record in records]
-        if not self._work or not self.kept or self.kept.title not in titles:
-            return None
-        programmed = titles.count(Application.title)
-        if not programmed:
-            return ApplicationPutBack(self._work.target, self.kept)
-        # Proofs put other firmware into the MCU, and the application comes again behind them.
-        return _application(self._work) if programmed < self._applications else None
-
-    def _kit_steps(self, work: KitWork, identity: Identity, verify: bool) -> list[Step]:
-        steps: list[Step] = []
-        if DEBUGGER_UPGRADE in self._actions:
+    def for_board(self, device: DeviceWork, plan: BoardPlan, verify: bool) -> list[Step]:
+        """:param verify: whether the whole is proved once more at the end"""
+        method, board, actions = self._method, device.board, self._actions
+        identity = method.identity(self._account, device)
+        steps = method.certs(self._account) if CERTS in actions else []
+        if DEBUGGER_UPGRADE in actions:
             # First of all on the kit: it restarts the MCU, and all that follows goes through the debugger.
-            steps.append(
-                DebuggerFirmware(work.target, work.debugger_archive, work.upgrade_lock, work.debugger_is_written)
-            )
-        if NEEDS_MCU & set(self._actions):
-            self.kept = ApplicationKept(work.target, work.kit, work.known_images, work.files, work.clock)
-            steps.append(self.kept)
-        if WIFI_MODULE_UPGRADE in self._actions:
+            archive, turn = plan.debugger_archive, plan.upgrade_turn
+            steps.append(DebuggerFirmware(board.debugger, archive, turn, plan.debugger_is_written))
+        if WIFI_MODULE_UPGRADE in actions:
             # Before credentials are written through the module's driver, and long before anything is locked.
-            steps += _wifi_module(work)
-        if "provision" in self._actions:
+            steps.append(_wifi_module_firmware(device, plan))
+        if PROVISION in actions:
             # The lock comes after the read-back of what it freezes, the account after the kit is right.
-            steps.append(_provisioning_firmware(work, work.provisioning_firmware_is_there))
-            steps += self._method.credentials(self._account, work, identity)
-            # The vendor's tool leaves these slots of a kit with a modem open, and nothing on it reads them.
-            locks = work.lock and self._method.locks_slots and work.kit.kit.has_wifi
-            steps += [SlotsLocked(work.target)] if locks else []
-            steps += self._method.registration(self._account, work, identity)
-        if "links" in self._actions:
+            steps += self._on_board(device, identity)
+            if plan.lock and method.locks_slots and board.slots:
+                steps.append(SlotsLocked(board.slots))
+            steps += method.registration(self._account, identity)
+        if LINKS in actions:
             # The debugger is restarted at once: it restarts the MCU too, which must not happen after Wi-Fi is set.
-            links = self._links(work, identity)
-            steps += [links, DebuggerRestarted(work.target, links)]
-        if "application" in self._actions:
-            steps.append(_application(work))
+            links = self._links(device, identity)
+            steps += [links, DebuggerRestarted(board.debugger, links)]
+        if plan.application:
+            steps.append(plan.application)
         if verify:
-            steps += self._proofs(work, identity)
-        if self.kept and "application" not in self._actions:
-            steps.append(ApplicationPutBack(work.target, self.kept))
-        if work.network:
+            steps += self._board_proofs(device, plan, identity)
+        if plan.network and board.console:
             # Last of what is done to the kit: the demo keeps the network in RAM until it has connected.
-            steps.append(WifiSet(work.target, work.network, self._join))
-        if self._power_up and {"provision", "application"} <= set(self._actions):
-            console = work.target.console if work.kit.kit.has_console else None
-            steps.append(FirstConnection(self._power_up, console))
+            steps.append(WifiSet(board.console, plan.network, plan.join, board.check_port))
+        power_up = plan.power_up if method.connects_to_simulator else None
+        if power_up and plan.application and PROVISION in actions:
+            steps.append(FirstConnection(power_up, board.console.open if board.console else None))
+        if verify:
+            steps += self._account_proofs(identity, power_up is not None or plan.network is not None)
         return steps
 
-    def _proofs(self, work: KitWork, identity: Identity) -> list[Step]:
-        """The kit proved once more. Its chips are read through the provisioning firmware, so that goes in and out."""
+    def _on_board(self, device: DeviceWork, identity: Identity) -> list[Step]:
+        """What the method makes known, and then where the board keeps what the method writes of it."""
+        method, steps = self._method, self._method.device_steps(self._account, device, identity)
+        if not method.writes_certificates:
+            return steps
+        has_names = method.writes_names
+        endpoint = (lambda: method.endpoint(self._account, device)) if has_names else None
+        credentials = CredentialsOfDevice(identity, endpoint)
+        return steps + credentials_stored(device.board.credentials, credentials, device.keeper(PROVISION))
+
+    def _links(self, device: DeviceWork, identity: Identity) -> LinksOnDrive:
+        if device.board.page is None:
+            raise UsageError(
+                f"{device.board.kit.name} has no page on a drive", "Nothing was changed.", "leave out the action links"
+            )
+        link = self._method.link(device, identity)
+        return LinksOnDrive(device.board.page, link, device.keeper(LINKS), PROVISION in self._actions)
+
+    def _board_proofs(self, device: DeviceWork, plan: BoardPlan, identity: Identity) -> list[Step]:
+        """The board proved once more. Its chips are read through programs of ours, so the application comes again."""
         steps: list[Step] = []
         if WIFI_MODULE_UPGRADE in self._actions:
-            bridge, firmware_of_module = _wifi_module(work, thorough=True)
-            steps += [bridge, Proof(firmware_of_module)]
+            steps.append(Proof(_wifi_module_firmware(device, plan, thorough=True)))
         if DEBUGGER_UPGRADE in self._actions:
-            firmware = DebuggerFirmware(work.target, work.debugger_archive, work.upgrade_lock, ask_again=True)
-            steps.append(Proof(firmware))
-        if "provision" in self._actions:
-            steps.append(_provisioning_firmware(work))
-            steps += [Proof(step) for step in self._method.credentials(self._account, work, identity)]
-            if self._method.makes_certificate:
-                steps.append(Challenge(work.target, identity, work.random))
-        if "links" in self._actions:
-            steps.append(Proof(self._links(work, identity)))
-        if "application" in self._actions:
-            steps.append(_application(work))
+            archive, turn = plan.debugger_archive, plan.upgrade_turn
+            steps.append(Proof(DebuggerFirmware(device.board.debugger, archive, turn, ask_again=True)))
+        if PROVISION in self._actions:
+            steps += [Proof(step) for step in self._on_board(device, identity)]
+            if self._method.writes_certificates:
+                steps.append(Challenge(device.board.key, identity, secrets.token_bytes))
+        if LINKS in self._actions:
+            steps.append(Proof(self._links(device, identity)))
         return steps
 
-    def _links(self, work: KitWork, identity: Identity) -> LinksOnDrive:
-        coming = "provision" in self._actions
-        return LinksOnDrive(work.target, self._method.link(work, identity), work.files, work.clock, coming)
+    def _account_proofs(self, identity: Identity | None, connects: bool) -> list[Step]:
+        if not {CERTS, PROVISION} & self._actions:
+            return []
+        return self._method.account_proofs(self._account, identity, connects)
 
 
-def _provisioning_firmware(work: KitWork, is_there: bool = False) -> ProvisioningFirmware:
-    firmware = work.provisioning_firmware
-    return ProvisioningFirmware(work.target, firmware.load, firmware.name, is_there)
-
-
-def _wifi_module(work: KitWork, thorough: bool = False) -> tuple[Step, Step]:
-    upgrade = work.wifi_module_upgrade
-    assert upgrade is not None, "the action was asked for"
-    bridge = BridgeFirmware(work.target, upgrade.bridge.load, upgrade.bridge.name)
-    return bridge, WifiModuleFirmware(work.target, upgrade.load_image, work.files, work.clock, thorough)
-
-
-def _application(work: KitWork) -> Application:
-    assert work.application is not None, "the action was asked for"
-    return Application(work.target, work.application.load, work.application.name)
+def _wifi_module_firmware(device: DeviceWork, plan: BoardPlan, thorough: bool = False) -> WifiModuleFirmware:
+    module, keeper = device.board.wifi_module, device.keeper(WIFI_MODULE_UPGRADE)
+    if module is None:
+        raise UsageError(
+            f"{device.board.kit.name} has no Wi-Fi module", "Nothing was changed.", f"leave out {WIFI_MODULE_UPGRADE}"
+        )
+    return WifiModuleFirmware(module, plan.wifi_module_image, keeper.files, keeper.clock, thorough)

@@ -15,7 +15,7 @@ which cannot renew its certificate. A device is retired by revoking its certific
 from __future__ import annotations
 
 import secrets
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -27,6 +27,7 @@ from iotprovision.errors import ProofError
 from iotprovision.formats.compressed_certificate import NO_EXPIRY
 from iotprovision.pki.names import Names
 from iotprovision.pki.reading import UNREADABLE
+from iotprovision.pki.signer import Signer, signing_key
 
 ROOT_YEARS = 25
 SIGNER_YEARS = 10
@@ -45,20 +46,20 @@ def thing_name(public_key: ec.EllipticCurvePublicKey) -> str:
     return key_identifier(public_key).hex()
 
 
-def root_certificate(key: ec.EllipticCurvePrivateKey, names: Names, now: datetime) -> x509.Certificate:
+def root_certificate(key: Signer, names: Names, now: datetime) -> x509.Certificate:
     """The self-signed certificate of the root CA."""
     begin = _start_of_hour(now)
     subject = distinguished_name(names.organization, names.root_common_name)
-    builder = _builder(subject, subject, key.public_key(), begin, years_later(begin, ROOT_YEARS))
+    builder = _builder(subject, subject, key.public_key, begin, years_later(begin, ROOT_YEARS))
     builder = (
         builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(_authority_key_usage(), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key), critical=False)
     )
-    return builder.sign(key, hashes.SHA256())
+    return builder.sign(signing_key(key), hashes.SHA256())
 
 
-def signer_request(key: ec.EllipticCurvePrivateKey, subject: x509.Name) -> x509.CertificateSigningRequest:
+def signer_request(key: Signer, subject: x509.Name) -> x509.CertificateSigningRequest:
     """What the signer CA asks of the root CA, or of another one that a company has.
 
     :param subject: :func:`distinguished_name` of the signer
@@ -67,14 +68,14 @@ def signer_request(key: ec.EllipticCurvePrivateKey, subject: x509.Name) -> x509.
         x509.CertificateSigningRequestBuilder(subject)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_authority_key_usage(), critical=True)
-        .sign(key, hashes.SHA256())
+        .sign(signing_key(key), hashes.SHA256())
     )
 
 
 def signer_certificate(
     request: x509.CertificateSigningRequest,
     root: x509.Certificate,
-    root_key: ec.EllipticCurvePrivateKey,
+    root_key: Signer,
     now: datetime,
 ) -> x509.Certificate:
     """The certificate of the signer CA, under the root.
@@ -91,7 +92,7 @@ def signer_certificate(
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         .add_extension(_authority_key_identifier(root), critical=False)
     )
-    return builder.sign(root_key, hashes.SHA256())
+    return builder.sign(signing_key(root_key), hashes.SHA256())
 
 
 def device_certificate(
@@ -100,7 +101,7 @@ def device_certificate(
     common_name: str,
     organization: str,
     signer: x509.Certificate,
-    signer_key: ec.EllipticCurvePrivateKey,
+    signer_key: Signer,
     now: datetime,
 ) -> x509.Certificate:
     """The certificate of a device. Each call gives another one, with a serial number of its own.
@@ -109,22 +110,22 @@ def device_certificate(
     """
     begin = max(_start_of_hour(now), signer.not_valid_before_utc)
     builder = _builder(distinguished_name(organization, common_name), signer.subject, public_key, begin, NO_EXPIRY)
-    return _end_entity(builder, public_key, signer).sign(signer_key, hashes.SHA256())
+    return _end_entity(builder, public_key, signer).sign(signing_key(signer_key), hashes.SHA256())
 
 
 def verification_certificate(
-    registration_code: str, signer: x509.Certificate, signer_key: ec.EllipticCurvePrivateKey, now: datetime
+    registration_code: str, signer: x509.Certificate, signer_key: Signer, now: datetime
 ) -> x509.Certificate:
     """What proves to AWS IoT that the signer's key is ours: the account's registration code, signed with it.
 
     It is for the signer's own key, so that no other key has to be made and forgotten, and lasts a day.
     """
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, registration_code)])
-    public_key = signer_key.public_key()
+    public_key = signer_key.public_key
     begin = max(_start_of_hour(now), signer.not_valid_before_utc)
-    end = min(now.astimezone(timezone.utc).replace(microsecond=0) + VERIFICATION_LIFE, signer.not_valid_after_utc)
+    end = min(now.astimezone(UTC).replace(microsecond=0) + VERIFICATION_LIFE, signer.not_valid_after_utc)
     builder = _builder(subject, signer.subject, public_key, begin, end)
-    return _end_entity(builder, public_key, signer).sign(signer_key, hashes.SHA256())
+    return _end_entity(builder, public_key, signer).sign(signing_key(signer_key), hashes.SHA256())
 
 
 def proved_key(request: x509.CertificateSigningRequest) -> ec.EllipticCurvePublicKey:
@@ -268,4 +269,4 @@ def _new_serial_number() -> int:
 
 
 def _start_of_hour(now: datetime) -> datetime:
-    return now.astimezone(timezone.utc).replace(minute=0, second=0, microsecond=0)
+    return now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NoReturn
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -13,6 +12,7 @@ from cryptography.x509.oid import NameOID
 
 from iotprovision.errors import ProofError
 from iotprovision.formats.ecc608_zones import SERIAL_NUMBER_SIZE, SIGNATURE_SIZE, public_key_from_coordinates
+from iotprovision.pki.signer import signing_key
 
 COMMON_NAME_START = "sn"
 
@@ -46,7 +46,7 @@ def device_request(
         ]
     )
     builder = x509.CertificateSigningRequestBuilder(subject)
-    request = builder.sign(_KeyInChip(public_key, sign), hashes.SHA256())
+    request = builder.sign(signing_key(_Chip(public_key, sign)), hashes.SHA256())
     if not request.is_signature_valid:
         raise ProofError(
             "The secure element's signature does not verify",
@@ -56,28 +56,15 @@ def device_request(
     return request
 
 
-class _KeyInChip(ec.EllipticCurvePrivateKey):
-    """A key that signs and does nothing else; the builder of requests takes any key that is one in name."""
+class _Chip:
+    """The secure element as a signer."""
 
     def __init__(self, public_key: ec.EllipticCurvePublicKey, sign: Callable[[bytes], bytes]) -> None:
-        self._public_key = public_key
+        self.public_key = public_key
         self._sign = sign
 
-    def public_key(self) -> ec.EllipticCurvePublicKey:
-        return self._public_key
-
-    @property
-    def curve(self) -> ec.EllipticCurve:
-        return self._public_key.curve
-
-    @property
-    def key_size(self) -> int:
-        return self._public_key.key_size
-
-    def sign(self, data: object, signature_algorithm: ec.EllipticCurveSignatureAlgorithm) -> bytes:
-        digest = hashes.Hash(hashes.SHA256())
-        digest.update(data)  # type: ignore[arg-type]
-        signature = self._sign(digest.finalize())
+    def sign(self, digest: bytes) -> bytes:
+        signature = self._sign(digest)
         if len(signature) != SIGNATURE_SIZE:
             raise ProofError(
                 f"The secure element gave a signature of {len(signature)} bytes",
@@ -86,18 +73,3 @@ class _KeyInChip(ec.EllipticCurvePrivateKey):
             )
         half = SIGNATURE_SIZE // 2
         return encode_dss_signature(int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big"))
-
-    def exchange(self, algorithm: ec.ECDH, peer_public_key: ec.EllipticCurvePublicKey) -> NoReturn:
-        raise NotImplementedError("the key only signs")
-
-    def private_numbers(self) -> NoReturn:
-        raise NotImplementedError("the key never leaves the chip")
-
-    def private_bytes(self, encoding: object, format: object, encryption_algorithm: object) -> NoReturn:
-        raise NotImplementedError("the key never leaves the chip")
-
-    def __copy__(self) -> _KeyInChip:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, object]) -> _KeyInChip:
-        return self

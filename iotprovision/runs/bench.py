@@ -11,20 +11,21 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from iotprovision.boards.board import Board
     from iotprovision.boards.catalogue import KitDescription
-    from iotprovision.boards.nedbg.board import Target
-    from iotprovision.boards.nedbg.detection import FoundKit
+    from iotprovision.boards.found import FoundKit
+    from iotprovision.boards.other_runs import OtherRuns
+    from iotprovision.boards.upgrade_turn import UpgradeTurn
     from iotprovision.cloud.aws.account import Account
     from iotprovision.cloud.azure.enrolment import Enrolments
     from iotprovision.cloud.azure.service import Place
     from iotprovision.environment import Environment
     from iotprovision.firmware.cache import FirmwareCache
+    from iotprovision.firmware.choice import Firmware
     from iotprovision.firmware.hex_image import HexImage
     from iotprovision.firmware.index import Image
     from iotprovision.formats.ecc608_zones import Kind
     from iotprovision.formats.factory_certificates import FactoryRoot
-    from iotprovision.formats.winc_flash import FlashArea
-    from iotprovision.methods.work import Firmware
     from iotprovision.runs.job import Job
     from iotprovision.runs.report import Reporter
     from iotprovision.simulator.bench import Simulation
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 SIMULATOR_FOLDER = "simulator"
 SIMULATED_STORE = "certificates"
+UPGRADE_LOCK = "debugger-upgrade.lock"
 AGREED = "add --yes"
 
 
@@ -90,22 +92,33 @@ class Bench:
 
         return None if self._job.kit is None else kit_by_name(self._job.kit)
 
-    def target(self, kit: FoundKit, owned: tuple[FlashArea, ...] | None = None) -> Target:
-        """The MCU of a kit; nothing is asked of it yet.
+    @property
+    def upgrade_turn(self) -> UpgradeTurn:
+        """The turn of this run among those that upgrade debuggers on this machine."""
+        from iotprovision.boards.upgrade_turn import UpgradeTurn
 
-        :param owned: areas of the Wi-Fi module's flash that may be written; None for that of the credentials
-        """
-        from iotprovision.boards.nedbg.board import Target
-        from iotprovision.formats.winc_flash import CLIENT_AREA
+        return UpgradeTurn(self._upgrade_lock, self._reporter.notice)
+
+    @property
+    def other_runs(self) -> OtherRuns:
+        """Tells which kits other runs are using; to be asked before this run locks its own."""
+        from iotprovision.boards.other_runs import OtherRuns
+
+        return OtherRuns(self.store, self._upgrade_lock)
+
+    @property
+    def _upgrade_lock(self) -> Path:
+        """Of all runs of this user that can see the same kits."""
+        from iotprovision.firmware.cache import images_folder
+
+        return images_folder(self.environment.variables) / UPGRADE_LOCK
+
+    def board(self, kit: FoundKit) -> Board:
+        """The board that was found; nothing is asked of it yet."""
+        from iotprovision.boards.finding import board_of
 
         scripts = functools.partial(self.cache().scripts_for, kit.mcu)
-        return Target(
-            kit,
-            given_port=self._job.port,
-            pack=scripts,
-            owned=(CLIENT_AREA,) if owned is None else owned,
-            packed=not self._job.no_packed_reports,
-        )
+        return board_of(kit, self._job.port, scripts, packed=not self._job.no_packed_reports)
 
     def confirmed(self, question: str, agreed: bool) -> bool:
         """Whether the user wants something done.
@@ -165,8 +178,8 @@ class Bench:
 
         :raises UsageError: the vendor made none
         """
+        from iotprovision.firmware.choice import Firmware, name_of
         from iotprovision.firmware.hex_image import HexImage
-        from iotprovision.methods.work import Firmware
 
         if file is not None:
             return Firmware(file.name, lambda: HexImage.load(file, kit.mcu))
@@ -175,6 +188,7 @@ class Bench:
 
     def known_images(self, kit: FoundKit, file: Path | None = None) -> list[KnownImage]:
         """Images for this kit that are in the cache already, and the application that the user has in a file."""
+        from iotprovision.firmware.choice import name_of
         from iotprovision.firmware.hex_image import HexImage
         from iotprovision.steps.kept_application import KnownImage
 
@@ -229,7 +243,7 @@ class RealBench(Bench):
         from iotprovision.cloud.aws.account import Account
         from iotprovision.methods.aws import profile_of
 
-        return Account(profile_of(self._job))
+        return Account(profile_of(self._job.method_options))
 
     def factory_roots(self) -> Mapping[Kind, FactoryRoot]:
         """The vendor's."""
@@ -261,7 +275,7 @@ class SimulatedBench(Bench):
         simulation = Simulation(
             self.environment.store_folder / SIMULATOR_FOLDER,
             job.simulate,
-            profile_of(job),
+            profile_of(job.method_options),
             method is not None and method.uses_vendors_account,
             needs_account,
             access_point,
@@ -281,6 +295,11 @@ class SimulatedBench(Bench):
                 "leave out -s, or simulate the kit that is meant",
             )
         return named
+
+    @property
+    def _upgrade_lock(self) -> Path:
+        """Simulated kits are on no bus of this machine."""
+        return state_folder(self._job, self.environment) / UPGRADE_LOCK
 
     def account(self) -> Account:
         """The one in the local cloud."""
@@ -326,14 +345,10 @@ def default_simulated_kit() -> str:
 
 def kits_with_radio() -> tuple[str, ...]:
     """Simulated kits whose programs can join a simulated network; others have none, or no program that would."""
-    from iotprovision.simulator.kit.kinds import EMULATED, KINDS
+    from iotprovision.simulator.kit.catalogue import EMULATED
+    from iotprovision.simulator.kit.kinds import KINDS
 
     return tuple(f"{name}{EMULATED}" for name, kind in KINDS.items() if kind.has_radio)
-
-
-def name_of(image: Image) -> str:
-    """What a person calls an image."""
-    return f"{image.name} {image.version or ''}".strip()
 
 
 def _load(cache: FirmwareCache, image: Image, mcu: str) -> HexImage:

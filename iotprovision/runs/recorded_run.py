@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from iotprovision import interrupts
@@ -14,7 +14,8 @@ from iotprovision.errors import ExitCode, InterruptedRunError, ProvisioningError
 from iotprovision.runs.bench import state_folder
 from iotprovision.runs.history import History, record_of
 from iotprovision.runs.job import Job
-from iotprovision.runs.report import Reporter, set_up_log
+from iotprovision.runs.log_file import set_up_log
+from iotprovision.runs.report import Reporter
 from iotprovision.store.folder import Store
 
 FULL_OR_READ_ONLY = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
@@ -74,4 +75,4 @@ def recorded(job: Job, environment: Environment, writes: bool, work: Work) -> Ex
 
 
 def _now() -> datetime:
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)

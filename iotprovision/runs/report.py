@@ -1,4 +1,4 @@
-"""What a person sees (tables, progress, messages), what a script gets (one JSON document), and the log file."""
+"""What a person sees (tables, progress, messages), and what a script gets (one JSON document)."""
 
 from __future__ import annotations
 
@@ -10,21 +10,18 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from io import TextIOWrapper
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from iotprovision.errors import ExitCode, ProvisioningError, StoreError
+from iotprovision.errors import ExitCode, ProvisioningError
 from iotprovision.findings import State
 from iotprovision.steps.step import Record
 
-LOG_FILE = "iotprovision.log"
-LOG_SIZE = 2_000_000
 WIDTH_WITHOUT_TERMINAL = 160
 SHOW_PROGRESS_AFTER = 2.0
 """Seconds between two progress lines where the output is no terminal."""
@@ -237,65 +234,3 @@ def _as_data(record: Record) -> dict[str, Any]:
         "proof": record.proof,
         "irreversible": record.irreversible,
     }
-
-
-def set_up_log(folder: Path | None, shown_level: str, err: TextIO) -> Path | None:
-    """Write everything but secrets to the log file of the store; show what is at least ``shown_level`` on ``err``.
-
-    :param folder: where the log file is; None for a run that writes nothing
-    :returns: the log file
-    :raises StoreError: the log file cannot be written
-    """
-    to_screen = logging.StreamHandler(err)
-    to_screen.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
-    to_screen.setLevel(
-        {"fatal": logging.CRITICAL}.get(shown_level, getattr(logging, shown_level.upper(), logging.WARNING))
-    )
-    to_screen.addFilter(lambda record: not record.name.startswith("iotprovision.runs.report"))
-    root = logging.getLogger()
-    for handler in list(root.handlers):
-        root.removeHandler(handler)
-        handler.close()
-    root.addHandler(to_screen)
-    root.setLevel(logging.INFO)
-    logging.raiseExceptions = False  # a disk that is full must not print a traceback for each line of the log
-    logging.getLogger("iotprovision").setLevel(logging.DEBUG)
-    # The vendor's libraries report as errors what this tool treats as answers; botocore's debug lines hold credentials.
-    for name in ("pymcuprog", "pyedbglib", "pydebuggerconfig", "pydebuggerupgrade"):
-        logging.getLogger(name).setLevel(logging.ERROR if shown_level != "debug" else logging.DEBUG)
-        logging.getLogger(name).propagate = shown_level == "debug"
-    for name in ("botocore", "boto3", "urllib3", "asyncio", "paho"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    # They warn of each kind of credentials that is not there, and their errors are shown anyway.
-    for name in ("azure", "msal"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    return None if folder is None else _open_log_file(folder / LOG_FILE)
-
-
-class _PrivateLog(RotatingFileHandler):
-    """Files of their owner alone, the first one and those that follow: the log names accounts, kits and folders."""
-
-    def _open(self) -> TextIOWrapper:
-        file = open(  # noqa: PTH123, SIM115 - pathlib has no opener; the handler closes it
-            self.baseFilename, self.mode, encoding=self.encoding, errors=self.errors, opener=_open_private
-        )
-        return cast(TextIOWrapper, file)
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _open_log_file(path: Path) -> Path:
-    try:
-        to_file = _PrivateLog(path, maxBytes=LOG_SIZE, backupCount=3, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise StoreError(
-            f"The log file {path} cannot be written",
-            str(error.strerror),
-            "make the folder writable, or name another one with IOTPROVISION_HOME",
-        ) from error
-    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    to_file.setLevel(logging.DEBUG)
-    logging.getLogger().addHandler(to_file)
-    return path

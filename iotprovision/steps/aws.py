@@ -1,22 +1,32 @@
-"""What is put into an AWS account for its devices: the policy they share, and for a single device its registration."""
+"""What is put into an AWS account: what devices and their signer need, and the registration of a device."""
 
 from __future__ import annotations
+
+import time
+from collections.abc import Callable
 
 from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.aws.device_policy import DevicePolicy
 from iotprovision.cloud.aws.device_registration import DeviceRegistration, DeviceStatus
-from iotprovision.errors import CloudError
+from iotprovision.cloud.aws.jitr_stack import JitrStack
+from iotprovision.cloud.aws.signer_registration import SignerRegistration
+from iotprovision.errors import CloudError, ProofError
 from iotprovision.findings import Finding, State
-from iotprovision.steps.foreign import not_foreign
+from iotprovision.pki.authority import Authority, AuthorityState
 from iotprovision.steps.identity import Identity
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
+
+CERTS = "certs"
+CONNECTION_WAIT = 60.0
+"""Seconds that a kit which was just told its Wi-Fi network may take to connect twice."""
 
 
 class PolicyOfDevices(Step):
     """The policy that lets devices act as their own thing."""
 
     title = "Policy of the devices in the account"
-    action = "certs"
+    action = CERTS
+    about = About.ACCOUNT
     proof = "document in force compared in the account"
     would = "create the policy, or put a new version of it in force"
 
@@ -35,6 +45,66 @@ class PolicyOfDevices(Step):
         return f"now {self._policy.state().found}"
 
 
+class StackDeployed(Step):
+    """The stack that registers devices at their first connection."""
+
+    title = "JITR stack in the account"
+    action = CERTS
+    about = About.ACCOUNT
+    proof = "template and parts compared in the account"
+    would = "create or update the stack"
+    forced_by = frozenset({"faws"})
+
+    def __init__(self, account: Account, overwrites: bool) -> None:
+        self._account = account
+        self._stack = JitrStack(account)
+        self._overwrites = overwrites
+
+    def prepare(self) -> None:
+        """Rights that are missing are found before anything is made."""
+        self._account.identity()
+        not_foreign(self._stack.state(), self._overwrites)
+
+    def check(self, progress: Progress) -> Finding:
+        return not_foreign(self._stack.state(), self._overwrites)
+
+    def apply(self, progress: Progress) -> str:
+        self._stack.apply(anew=self._stack.state().in_place)
+        return "deployed"
+
+
+class SignerRegistered(Step):
+    """The account knows the signer and registers its devices by itself."""
+
+    title = "Signer registered with the account"
+    action = CERTS
+    about = About.ACCOUNT
+    proof = "asked of the account: active, auto-registration on"
+    would = "register the signer"
+
+    def __init__(self, account: Account, authority: Authority) -> None:
+        self._account = account
+        self._authority = authority
+
+    def prepare(self) -> None:
+        """What registers the signer is signed with its key: one that cannot sign is found before anything is made."""
+        finding = self.check(lambda done, total: None)
+        if finding.state is State.MISSING and self._authority.state() is AuthorityState.COMPLETE:
+            _ = self._authority.signer_key
+
+    def check(self, progress: Progress) -> Finding:
+        if self._authority.state() is not AuthorityState.COMPLETE:
+            return Finding(State.MISSING, "there is no signer yet")
+        return self._registration().state()
+
+    def apply(self, progress: Progress) -> str:
+        self._registration().apply()
+        return "registered, active, auto-registration on"
+
+    def _registration(self) -> SignerRegistration:
+        return SignerRegistration(self._account, self._authority.signer, self._authority.verification_certificate)
+
+
 class DeviceRegistered(Step):
     """The account knows the device before it ever connects.
 
@@ -45,6 +115,7 @@ class DeviceRegistered(Step):
 
     title = "Device registered with the account"
     action = "provision"
+    about = About.ACCOUNT
     proof = "asked of the account: certificate active, thing and policy attached"
     would = "register the certificate, make the thing, attach thing and policy"
     forced_by = frozenset({"force"})
@@ -116,3 +187,69 @@ def _remarks(status: DeviceStatus) -> str:
         others = ", ".join(arn.rpartition("/")[2] for arn in status.other_certificates)
         remarks.append(f"still attached to the thing, from before: {others} (docs/aws-setup.md: how to remove it)")
     return "".join(f"; {remark}" for remark in remarks)
+
+
+class DeviceInAccount(Step):
+    """Thing, active certificate and policy of the device, as its first connection makes them.
+
+    :param expected: whether the kit has been told how to connect, so that the account must know it
+    """
+
+    title = "Proof: the device in the account"
+    action = "verify"
+    about = About.ACCOUNT
+    proof = "asked of the account"
+    would = "ask the account"
+
+    def __init__(
+        self,
+        account: Account,
+        identity: Identity,
+        expected: bool,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._account = account
+        self._identity = identity
+        self._expected = expected
+        self._clock = clock
+        self._sleep = sleep
+
+    def check(self, progress: Progress) -> Finding:
+        deadline = self._clock() + CONNECTION_WAIT
+        while True:
+            finding = self._look()
+            if finding.in_place or not self._expected or self._clock() > deadline:
+                break
+            self._sleep(1.0)
+        if finding.state is State.MISSING and not self._expected:
+            return Finding(State.IN_PLACE, "not there yet: it registers itself at its first connection")
+        return finding
+
+    def apply(self, progress: Progress) -> str:
+        raise ProofError(
+            "The account does not have the device as it should",
+            f"It says: {self._look().found}.",
+            "look at the log of the Lambda in CloudWatch, and at the kit's console for its Wi-Fi connection",
+        )
+
+    def _look(self) -> Finding:
+        certificate, thing = self._identity.device, self._identity.thing_name
+        if certificate is None or thing is None:
+            return Finding(State.MISSING, "there is no device certificate")
+        return DeviceRegistration(self._account, certificate, thing).state()
+
+
+def not_foreign(finding: Finding, overwrites: bool) -> Finding:
+    """The same finding.
+
+    :param overwrites: whether the user asked to overwrite what somebody else made
+    :raises CloudError: somebody else made the difference, and the user did not
+    """
+    if finding.foreign and not overwrites:
+        raise CloudError(
+            f"The account has something of the same name that this tool did not make: {finding.found}",
+            "Nothing was changed.",
+            "look at it; --force puts what this tool needs in its place",
+        )
+    return finding

@@ -7,17 +7,17 @@ from collections.abc import Callable
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from iotprovision.boards.nedbg.board import Target
+from iotprovision.boards.board import DeviceKey
+from iotprovision.boards.program import Program
 from iotprovision.cloud.azure.enrolment import X509, Enrolled, Enrolments, thumbprint
 from iotprovision.errors import CloudError, UsageError
 from iotprovision.findings import Finding, State
 from iotprovision.pki.device_files import DeviceFiles
-from iotprovision.pki.device_request import COMMON_NAME_START
-from iotprovision.steps.credentials import ACTION
-from iotprovision.steps.identity import Chip, OwnAzureIdentity
-from iotprovision.steps.step import CannotKnowError, Progress, Step
+from iotprovision.steps.identity import OwnAzureIdentity
+from iotprovision.steps.step import About, Progress, Step
 from iotprovision.store.folder import Store
 
+ACTION = "provision"
 REPLACED_FILE = "azure-replaced.pem"
 
 
@@ -73,6 +73,7 @@ class DeviceEnrolled(Step):
     """
 
     action = ACTION
+    about = About.ACCOUNT
     proof = "asked of the service: enabled, thumbprint of the certificate compared"
     would = "enrol the device with its certificate"
 
@@ -149,22 +150,22 @@ class EnrolmentRemoved(Step):
     """
 
     action = "unprovision"
+    about = About.ACCOUNT
     proof = "asked of the service: no such device"
     would = "remove the device"
+    needs = Program.PROVISIONING
 
     def __init__(
         self,
         enrolments: Enrolments,
-        target: Target,
-        chip: Chip,
+        key: DeviceKey,
         files: DeviceFiles,
         confirm: Callable[[str], bool],
         force: bool,
     ) -> None:
         self.title = f"Kit out of the {enrolments.shown}"
         self._enrolments = enrolments
-        self._target = target
-        self._chip = chip
+        self._key = key
         self._files = files
         self._confirm = confirm
         self._force = force
@@ -174,13 +175,13 @@ class EnrolmentRemoved(Step):
         self._enrolments.check()
 
     def check(self, progress: Progress) -> Finding:
-        found = self._enrolments.find(self._device_id())
+        found = self._enrolments.find(self._key.name)
         if found is None:
-            return Finding(State.IN_PLACE, f"no device {self._device_id()}")
-        return Finding(State.DIFFERENT, f"device {self._device_id()}, {found.attestation or 'no certificate'}", "none")
+            return Finding(State.IN_PLACE, f"no device {self._key.name}")
+        return Finding(State.DIFFERENT, f"device {self._key.name}, {found.attestation or 'no certificate'}", "none")
 
     def apply(self, progress: Progress) -> str:
-        device_id = self._device_id()
+        device_id = self._key.name
         found = self._enrolments.find(device_id)
         assert found is not None, "there is something to remove"
         kept = self._files.certificate()
@@ -201,8 +202,3 @@ class EnrolmentRemoved(Step):
         self._enrolments.remove(device_id, found)
         replaced.forget()
         return f"removed {device_id}"
-
-    def _device_id(self) -> str:
-        if self._target.provisioning is None:
-            raise CannotKnowError("its id can be read only with the provisioning firmware in the MCU")
-        return f"{COMMON_NAME_START}{self._chip.serial_number.hex().upper()}"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
-from iotprovision.boards.nedbg.board import Target
+from iotprovision.boards.board import Debugger
+from iotprovision.boards.upgrade_turn import UpgradeTurn
 from iotprovision.findings import Finding, State
 from iotprovision.firmware.debugger_archive import DebuggerArchive, parse_version
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 
 ACTION = "dbgupgrade"
 
@@ -17,27 +17,28 @@ class DebuggerFirmware(Step):
     """The debugger runs the firmware of an archive, or newer.
 
     :param load: reads and judges the archive; called before anything on the kit is changed
-    :param lock_file: held while a debugger is in boot mode
+    :param turn: taken while a debugger is in boot mode
     :param is_written: this run has put the archive into the debugger already, because it was in boot mode
     :param ask_again: do not rely on what the debugger said when it was found
     """
 
     title = "Debugger firmware"
     action = ACTION
+    about = About.KIT
     proof = "the debugger says its version"
     would = "write it, by way of the debugger's boot mode"
 
     def __init__(
         self,
-        target: Target,
+        debugger: Debugger,
         load: Callable[[], DebuggerArchive],
-        lock_file: Path,
+        turn: UpgradeTurn,
         is_written: bool = False,
         ask_again: bool = False,
     ) -> None:
-        self._target = target
+        self._debugger = debugger
         self._load = load
-        self._lock_file = lock_file
+        self._turn = turn
         self._ask_again = ask_again
         self._archive: DebuggerArchive | None = None
         self._written = is_written
@@ -48,8 +49,8 @@ class DebuggerFirmware(Step):
 
     def check(self, progress: Progress) -> Finding:
         if self._ask_again:
-            self._target.refresh()
-        found, offered = self._target.kit.debugger_version, self._wanted.version
+            self._debugger.ask_again()
+        found, offered = self._debugger.version, self._wanted.version
         if found == offered:
             return Finding(State.IN_PLACE, found)
         # What was written must be what runs; before that, newer is as good.
@@ -58,7 +59,7 @@ class DebuggerFirmware(Step):
         return Finding(State.DIFFERENT, found, offered)
 
     def apply(self, progress: Progress) -> str:
-        self._target.upgrade_debugger(self._wanted, self._lock_file, progress)
+        self._debugger.upgrade(self._wanted, self._turn, progress)
         self._written = True
         return f"wrote {self._wanted.version}"
 

@@ -6,22 +6,18 @@ from collections.abc import Mapping
 
 from cryptography import x509
 
-from iotprovision.boards.nedbg.board import Target
+from iotprovision.boards.board import DeviceKey, FactoryIdentity
+from iotprovision.boards.program import Program
 from iotprovision.errors import ProofError
 from iotprovision.findings import Finding, State
 from iotprovision.formats.ecc608_zones import (
-    DEVICE_CERTIFICATE_SLOT,
-    OTP_START_SIZE,
-    SIGNER_CERTIFICATE_SLOT,
-    SIGNER_PUBLIC_KEY_SLOT,
     Kind,
     coordinates,
 )
-from iotprovision.formats.factory_certificates import FactoryCertificates, FactoryRoot, prove_chain, rebuild
+from iotprovision.formats.factory_certificates import FactoryCertificates, FactoryRoot, prove_chain
 from iotprovision.pki.certificates import p256_key, thing_name
 from iotprovision.pki.device_files import FactoryCertificateFiles
-from iotprovision.steps.identity import Chip, running_link
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 
 ACTION = "provision"
 
@@ -70,21 +66,26 @@ class FactoryCertificatesRebuilt(Step):
 
     title = "Factory certificates of the secure element"
     action = ACTION
+    about = About.STORE
     proof = "its key is the chip's; signatures verified from the device up to the factory's root"
     would = "read slots 10 to 12 of the secure element and rebuild its certificates"
     forced_by = frozenset({"force"})
+    needs = Program.PROVISIONING
 
     def __init__(
-        self, target: Target, chip: Chip, identity: FactoryMadeIdentity, roots: Mapping[Kind, FactoryRoot]
+        self,
+        key: DeviceKey,
+        factory: FactoryIdentity,
+        identity: FactoryMadeIdentity,
+        roots: Mapping[Kind, FactoryRoot],
     ) -> None:
-        self._target = target
-        self._chip = chip
+        self._key = key
+        self._factory = factory
         self._identity = identity
         self._roots = roots
-        self._kind: Kind | None = None
 
     def check(self, progress: Progress) -> Finding:
-        kind = self._recognised()
+        kind = self._factory.factory_kind()
         pair = self._identity.files.certificates()
         if pair is None:
             return Finding(State.MISSING, "none in the store", "those of the chip")
@@ -95,29 +96,13 @@ class FactoryCertificatesRebuilt(Step):
         return Finding(State.IN_PLACE, f"{kind.value} kind, thing {self._identity.thing_name}")
 
     def apply(self, progress: Progress) -> str:
-        kind = self._recognised()
-        link = running_link(self._target)
-        pair = rebuild(
-            self._chip.serial_number,
-            self._chip.public_key,
-            link.read_slot(DEVICE_CERTIFICATE_SLOT),
-            link.read_slot(SIGNER_PUBLIC_KEY_SLOT),
-            link.read_slot(SIGNER_CERTIFICATE_SLOT),
-            self._roots[kind],
-        )
+        pair = self._factory.factory_certificates(self._roots)
         self._identity.keep(pair)
-        return f"rebuilt from slots 10 to 12 of {self._chip.serial_number.hex().upper()}"
-
-    def _recognised(self) -> Kind:
-        """:raises ProofError: a chip whose certificates cannot be rebuilt"""
-        if self._kind is None:
-            otp_start = running_link(self._target).read_otp(OTP_START_SIZE)
-            self._kind = Kind.recognise(self._chip.serial_number, otp_start)
-        return self._kind
+        return f"rebuilt from slots 10 to 12 of {self._key.serial_number.hex().upper()}"
 
     def _why_not(self, pair: FactoryCertificates, kind: Kind) -> str | None:
         key = p256_key(pair.device)
-        if key is None or coordinates(key) != self._chip.public_key:
+        if key is None or coordinates(key) != self._key.public_key:
             return "those in the store are of another secure element than the kit has now"
         try:
             prove_chain(pair, self._roots[kind])

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from iotprovision.boards.nedbg.wire.console import Console
+from iotprovision.boards.board import TalkingConsole
+from iotprovision.boards.program import Program
 from iotprovision.errors import ProofError
 from iotprovision.findings import Finding, State
 from iotprovision.steps.step import Progress, Step
@@ -31,11 +32,12 @@ class FirstConnection(Step):
     proof = "the board wrote its shadow and read it back"
     would = "let the board power up and connect"
     unaskable = "seen only when the board powers up"
+    needs = Program.APPLICATION
 
     def __init__(
         self,
         power_up: Callable[[], Mapping[str, Any]],
-        console: Callable[[], AbstractContextManager[Console | None]] | None,
+        console: Callable[[], AbstractContextManager[TalkingConsole | None]] | None,
     ) -> None:
         self._power_up = power_up
         self._console = console or nullcontext

@@ -7,22 +7,9 @@ from typing import Protocol
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from iotprovision.boards.nedbg.board import Target
-from iotprovision.boards.nedbg.wire.provisioning_link import ProvisioningLink
 from iotprovision.pki.authority import Authority, AuthorityState
 from iotprovision.pki.certificates import p256_key, thing_name
 from iotprovision.pki.device_files import DeviceFiles
-from iotprovision.steps.step import CannotKnowError
-
-
-def running_link(target: Target) -> ProvisioningLink:
-    """The conversation with the provisioning firmware.
-
-    :raises CannotKnowError: it does not run, because this is a dry run and the MCU holds something else
-    """
-    if target.provisioning is None:
-        raise CannotKnowError("can be read only with the provisioning firmware in the MCU")
-    return target.provisioning
 
 
 class Identity(Protocol):
@@ -36,34 +23,6 @@ class Identity(Protocol):
 
     @property
     def thing_name(self) -> str | None: ...
-
-
-class Chip:
-    """What the secure element says about itself, asked once."""
-
-    def __init__(self, target: Target) -> None:
-        self._target = target
-        self._serial_number: bytes | None = None
-        self._public_key: bytes | None = None
-
-    @property
-    def known_serial_number(self) -> bytes | None:
-        """9 bytes; None as long as nobody asked for it."""
-        return self._serial_number
-
-    @property
-    def serial_number(self) -> bytes:
-        """9 bytes."""
-        if self._serial_number is None:
-            self._serial_number = running_link(self._target).secure_element_serial()
-        return self._serial_number
-
-    @property
-    def public_key(self) -> bytes:
-        """X ‖ Y of the key in slot 0, 64 bytes."""
-        if self._public_key is None:
-            self._public_key = running_link(self._target).public_key()
-        return self._public_key
 
 
 class OwnIdentity:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from iotprovision.boards.nedbg.board import Target
-from iotprovision.boards.nedbg.detection import FoundKit
+from iotprovision.boards.board import Programmer
+from iotprovision.boards.program import Program
 from iotprovision.findings import Finding, State
 from iotprovision.firmware.hex_image import HexImage
 from iotprovision.firmware.mcu import EEPROM, FLASH, FUSES, USER_ROW, Mcu, mcu_by_name
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 from iotprovision.store import backups
 from iotprovision.store.folder import Store
 
@@ -44,20 +44,20 @@ class ApplicationKept(Step):
 
     title = "Application that the kit held"
     action = ACTION
+    about = About.STORE
     proof = "compared with the MCU, every byte equal"
     would = "save it in the store"
+    needs = Program.NONE
 
     def __init__(
         self,
-        target: Target,
-        kit: FoundKit,
+        programmer: Programmer,
         known: Sequence[KnownImage],
         files: Store,
         clock: Callable[[], datetime],
         saved_by: str = ACTION,
     ) -> None:
-        self._target = target
-        self._kit = kit
+        self._programmer = programmer
         self._saved_by = saved_by
         self._known = known
         self._files = files
@@ -70,13 +70,13 @@ class ApplicationKept(Step):
 
     def check(self, progress: Progress) -> Finding:
         if self._saved is not None:
-            difference = self._target.first_difference(self._saved, progress)
+            difference = self._programmer.first_difference(self._saved, progress)
             if difference is None:
                 return Finding(State.IN_PLACE, f"saved as {self._saved.path.name}")
             return Finding(State.DIFFERENT, str(difference), "what was saved")
-        mcu = mcu_by_name(self._kit.mcu)
-        runs_nothing = mcu.is_erased(self._target.read(FLASH, 0, FIRST_PART))
-        eeprom = self._target.read(EEPROM, 0, mcu.areas[EEPROM].size) if EEPROM in mcu.areas else b""
+        mcu = mcu_by_name(self._programmer.mcu)
+        runs_nothing = mcu.is_erased(self._programmer.read(FLASH, 0, FIRST_PART))
+        eeprom = self._programmer.read(EEPROM, 0, mcu.areas[EEPROM].size) if EEPROM in mcu.areas else b""
         holds_data = bool(eeprom.strip(b"\xff"))
         if runs_nothing and holds_data:
             return Finding(State.MISSING, "none, and data in the EEPROM that is in no file")
@@ -92,19 +92,19 @@ class ApplicationKept(Step):
 
     def _holds(self, image: HexImage, progress: Progress) -> bool:
         """Whether the MCU holds this image and nothing else."""
-        if self._target.first_difference(image, progress) is not None:
+        if self._programmer.first_difference(image, progress) is not None:
             return False
         flash_size = image.mcu.flash.size
         return all(
-            image.mcu.is_erased(self._target.read(FLASH, start, end - start), start)
+            image.mcu.is_erased(self._programmer.read(FLASH, start, end - start), start)
             for start, end in image.flash_gaps(flash_size)
         )
 
     def apply(self, progress: Progress) -> str:
-        mcu = mcu_by_name(self._kit.mcu)
-        content = {name: self._target.read(name, 0, mcu.areas[name].size, progress) for name in _taken(mcu)}
+        mcu = mcu_by_name(self._programmer.mcu)
+        content = {name: self._programmer.read(name, 0, mcu.areas[name].size, progress) for name in _taken(mcu)}
         name = backups.file_name(KIND, self._clock(), "hex")
-        image = HexImage.of_memory(self._files.path(name), self._kit.mcu, content)
+        image = HexImage.of_memory(self._files.path(name), self._programmer.mcu, content)
         text = image.as_hex()
         same = backups.saved_before(self._files, KIND, text, self._saved_by)
         if same:
@@ -127,18 +127,21 @@ class ApplicationPutBack(Step):
 
     title = "Application put back"
     action = ACTION
+    about = About.KIT
     proof = "read back, every byte equal"
     would = "program it again"
+    needs = Program.NONE
+    brings = Program.APPLICATION
 
-    def __init__(self, target: Target, kept: ApplicationKept) -> None:
-        self._target = target
+    def __init__(self, programmer: Programmer, kept: ApplicationKept) -> None:
+        self._programmer = programmer
         self._kept = kept
 
     def check(self, progress: Progress) -> Finding:
         image = self._kept.image
         if image is None:
             return Finding(State.IN_PLACE, "there was none", proof="not needed")
-        difference = self._target.first_difference(image, progress)
+        difference = self._programmer.first_difference(image, progress)
         if difference is None:
             return Finding(State.IN_PLACE, "it is there")
         place = f"{difference.area} 0x{difference.address:04X}"
@@ -146,8 +149,5 @@ class ApplicationPutBack(Step):
 
     def apply(self, progress: Progress) -> str:
         assert self._kept.image is not None, "nothing is put back where there was nothing"
-        self._target.program(self._kept.image, progress)
+        self._programmer.program(self._kept.image, progress)
         return "programmed"
-
-    def finish(self, in_place: bool) -> None:
-        self._target.start()

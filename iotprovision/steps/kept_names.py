@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from iotprovision.boards.program import Program
 from iotprovision.findings import Finding, State
-from iotprovision.steps.step import Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 from iotprovision.store.folder import Store
 
 ACTION = "provision"
@@ -21,12 +22,22 @@ class NameKept(Step):
 
     :param called: what a person calls the name
     :param name: gives it, None as long as there is none
+    :param needs: what must run on the board so that it can be given
     """
 
     action = ACTION
+    about = About.STORE
     proof = "the file is read and compared"
 
-    def __init__(self, files: Store, file: str, called: str, name: Callable[[], str | None]) -> None:
+    def __init__(
+        self,
+        files: Store,
+        file: str,
+        called: str,
+        name: Callable[[], str | None],
+        needs: Program | None = None,
+    ) -> None:
+        self.needs = needs
         self.title = f"{called} in the store"
         self.would = f"write {file}"
         self._files = files

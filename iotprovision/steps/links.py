@@ -1,35 +1,32 @@
-"""The action ``links``: where the page on the kit's drive leads to."""
+"""The page on the drive of a board leads to the cloud and the device."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
 
-from iotprovision.boards.nedbg import registers
-from iotprovision.boards.nedbg.board import Target
+from iotprovision.boards.board import Debugger, Page
+from iotprovision.boards.program import Program
 from iotprovision.errors import StoreError, UsageError
-from iotprovision.findings import Finding, State
-from iotprovision.steps.step import CannotKnowError, Progress, Step
+from iotprovision.findings import CannotKnowError, Finding, State
+from iotprovision.steps.step import About, Progress, Step
+from iotprovision.steps.stored import Keeper
 from iotprovision.store import backups
-from iotprovision.store.folder import Store
 
 ACTION = "links"
-KIND = "board-config"
 
 
 @dataclass(frozen=True)
 class Link:
-    """Where the page on a kit's drive leads to.
+    """Where the page leads to.
 
-    :param cloud: which of the kit's link codes (``kits.yaml``)
-    :param device: gives what the page is told about the kit, hex digits, or None as long as that is not known. Without
-        it, what the board holds is left
+    :param page: one of those of the board
+    :param device: gives what the page is told about the board, hex digits, or None as long as that is not known.
+        Without it, what the board holds is left
     :param called: what a person calls that
     """
 
-    cloud: str
+    page: str
     device: Callable[[], str | None] | None = None
     called: str = "thing name"
 
@@ -39,103 +36,88 @@ class LinksOnDrive(Step):
 
     title = "Links on the kit's drive"
     action = ACTION
+    about = About.KIT
     proof = "registers read back"
     would = "save the board registers and write CLICK_ME_TYPE, KEY2 and KEY2_LEN"
 
-    def __init__(
-        self,
-        target: Target,
-        link: Link,
-        files: Store,
-        clock: Callable[[], datetime],
-        device_is_coming: bool,
-    ) -> None:
-        self._target = target
-        self._kit = target.kit
+    def __init__(self, page: Page, link: Link, keeper: Keeper, device_is_coming: bool) -> None:
+        self._page = page
         self._link = link
-        self._files = files
-        self._clock = clock
+        self._keeper = keeper
         self._device_is_coming = device_is_coming
-        self.changed = False
-        self.differ: bool | None = None
-        """What the last check found; None before it."""
+        self.needs = page.needs
 
     def prepare(self) -> None:
-        if self._link.cloud not in self._kit.kit.links:
+        if self._link.page not in self._page.names:
             raise UsageError(
-                f"{self._kit.name} has no page for this cloud",
-                f"Its links lead to: {', '.join(self._kit.kit.links)}. Nothing was changed.",
+                f"{self._page.kit_name} has no page for this cloud",
+                f"Its links lead to: {', '.join(self._page.names)}. Nothing was changed.",
                 "leave out the action links",
             )
         if self._link.device is not None and not self._device_is_coming and self._link.device() is None:
             raise StoreError(
-                f"The {self._link.called} of kit {self._kit.serial_number} is not in the store",
+                f"The {self._link.called} of kit {self._keeper.files.folder.name} is not in the store",
                 "The links carry it, and it is kept there when the kit is provisioned.",
                 "run with the action provision first",
             )
 
     def check(self, progress: Progress) -> Finding:
-        wanted = self._wanted()
-        self._target.free_debugger()
-        different = registers.differences(self._kit.serial_number, wanted.registers)
-        self.differ = bool(different)
+        device = self._device()
+        different = self._page.differences(self._link.page, device)
         if not different:
-            return Finding(State.IN_PLACE, self._link.cloud + (f", {wanted.key2.hex()}" if wanted.key2 else ""))
+            return Finding(State.IN_PLACE, self._link.page + (f", {device}" if device else ""))
         found = ", ".join(f"{name} {_shown(old)}" for name, (old, _) in different.items())
         expected = ", ".join(f"{name} {_shown(new)}" for name, (_, new) in different.items())
         return Finding(State.DIFFERENT, found, expected)
 
     def apply(self, progress: Progress) -> str:
-        name = backups.file_name(KIND, self._clock(), "bin")
-        written = registers.write(
-            self._kit.serial_number,
-            self._wanted().registers,
-            keep=lambda block: backups.save(self._files, name, block, ACTION),
+        name = backups.file_name(self._page.kind, self._keeper.clock(), "bin")
+        written = self._page.write(
+            self._link.page,
+            self._device(),
+            keep=lambda block: backups.save(self._keeper.files, name, block, self._keeper.saved_by),
         )
-        self.changed = True
-        return f"saved the old ones as {name}, wrote {', '.join(written.changed)}"
+        return f"saved the old ones as {name}, wrote {', '.join(written)}"
 
-    def _wanted(self) -> registers.LinkRegisters:
-        code = self._kit.kit.links[self._link.cloud]
+    def _device(self) -> str | None:
         if self._link.device is None:
-            return registers.LinkRegisters(code)
+            return None
         device = self._link.device()
         if device is None:
             raise CannotKnowError(f"the {self._link.called} is not known yet")
-        return registers.LinkRegisters.for_device(code, device)
-
-
-class ChangesLinks(Protocol):
-    """A step that may change registers which the debugger reads when it starts."""
-
-    changed: bool
-    differ: bool | None
+        return device
 
 
 class DebuggerRestarted(Step):
-    """The debugger reads its link registers when it starts, and systems keep the old page until it comes back."""
+    """The debugger reads board registers when it starts, and systems keep the old page until it comes back.
+
+    :param written: the step that may have changed registers
+    """
 
     title = "Debugger restarted"
-    action = ACTION
+    about = About.KIT
     proof = "the kit left USB and came back"
     would = "restart it"
+    needs = Program.ANY
 
-    def __init__(self, target: Target, links: ChangesLinks) -> None:
-        self._target = target
-        self._links = links
+    def __init__(self, debugger: Debugger, written: Step) -> None:
+        self._debugger = debugger
+        self._written = written
+        self.action = written.action
         self._restarted = False
 
     def check(self, progress: Progress) -> Finding:
-        if self._links.differ is None:
+        found = self._written.found
+        if found is None:
             raise CannotKnowError("depends on the links")
-        if self._links.differ or (self._links.changed and not self._restarted):
-            return Finding(State.MISSING, "links changed since it started")
-        if not self._links.changed:
+        if self._restarted:
+            return Finding(State.IN_PLACE, "started with the new links")
+        if found.in_place and not self._written.applied:
             return Finding(State.IN_PLACE, "no link changed", proof="not needed")
-        return Finding(State.IN_PLACE, "started with the new links")
+        return Finding(State.MISSING, "links changed since it started")
 
     def apply(self, progress: Progress) -> str:
-        self._target.reboot_debugger()
+        self._debugger.restart()
         self._restarted = True
         return "restarted"
 

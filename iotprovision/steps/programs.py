@@ -1,63 +1,121 @@
-"""The action ``application``: the demo or the user's own program, and the Wi-Fi network it joins."""
+"""What the processor of a board holds: an image in its flash."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from iotprovision.boards.nedbg.board import Target
-from iotprovision.boards.nedbg.wire.console import WifiNetwork
-from iotprovision.errors import ProofError
+from iotprovision.boards.board import Programmer
+from iotprovision.boards.program import Program
 from iotprovision.findings import Finding, State
-from iotprovision.steps.flash import ImageInFlash
-from iotprovision.steps.step import Progress, Step
-
-ACTION = "application"
+from iotprovision.firmware.hex_image import HexImage
+from iotprovision.steps.step import About, Progress, Step
 
 
-class Application(ImageInFlash):
-    """The program that the kit runs from now on."""
+class ProgramInFlash(Step):
+    """Flash and fuses of the processor hold an image.
 
-    title = "Application"
-    action = ACTION
-
-
-class WifiSet(Step):
-    """The Wi-Fi network, told to the demo on its console.
-
-    :param join: lets the board join it, where that can be watched. Returns why it did not, empty when it did; None
-        where nothing tells, as with a real board: the demo says nothing of it
+    :param load: reads and judges the image; called before anything on the board is changed
+    :param name: what a person calls the image
     """
 
-    title = "Wi-Fi network"
-    action = ACTION
-    proof = "the demo answered OK: understood, not yet connected"
-    would = "send it to the console of the demo"
-    unaskable = "the demo does not tell which network it knows"
+    about = About.KIT
+    proof = "flash and fuses read back, every byte equal"
+    would = "erase the MCU and program it"
+    forced_by = frozenset({"force"})
+    needs: Program | None = Program.NONE
 
-    def __init__(self, target: Target, network: WifiNetwork, join: Callable[[], str | None]) -> None:
-        self._target = target
-        self._network = network
-        self._join = join
+    def __init__(self, programmer: Programmer, load: Callable[[], HexImage], name: str) -> None:
+        self._programmer = programmer
+        self._load = load
+        self.name = name
+        self._image: HexImage | None = None
 
     def prepare(self) -> None:
-        self._target.check_network(self._network)
-        self._target.check_port()
+        self._image = self._load()
 
     def check(self, progress: Progress) -> Finding:
-        return Finding(State.UNKNOWN, self.unaskable)
+        difference = self._programmer.first_difference(self._wanted, progress)
+        if difference is None:
+            return Finding(State.IN_PLACE, self.name)
+        place = f"{difference.area} 0x{difference.address:04X}"
+        return Finding(
+            State.DIFFERENT, f"other content, from {place} on", f"{self.name}, 0x{difference.expected:02X} at {place}"
+        )
 
     def apply(self, progress: Progress) -> str:
-        with self._target.console() as console:
-            console.wait_ready()
-            console.set_wifi(self._network)
-        reason = self._join()
-        if reason is None:
-            return f"sent {self._network.ssid!r}"
-        if reason:
-            raise ProofError(
-                "The board did not join the Wi-Fi network",
-                f"{reason[:1].upper()}{reason[1:]}.",
-                "check -ssid and the passphrase; the network that an emulated kit can join is that of --simulate-ap",
-            )
-        self.proof = "the demo answered OK, and its Wi-Fi module joined the network"
-        return f"sent {self._network.ssid!r}, joined"
+        self._programmer.program(self._wanted, progress)
+        return f"programmed {self.name}"
+
+    @property
+    def _wanted(self) -> HexImage:
+        assert self._image is not None, "a step is prepared before it is checked"
+        return self._image
+
+
+class Application(ProgramInFlash):
+    """The program that the board runs from now on: the demo, or the user's own."""
+
+    title = "Application"
+    brings = Program.APPLICATION
+
+    def __init__(
+        self, programmer: Programmer, load: Callable[[], HexImage], name: str, action: str = "application"
+    ) -> None:
+        super().__init__(programmer, load, name)
+        self.action = action
+
+
+class ProvisioningFirmware(ProgramInFlash):
+    """The firmware that lets the tool talk to the chips.
+
+    :param check_port: raises where the port to talk through cannot be opened
+    :param is_there: the user says that the processor holds it
+    """
+
+    title = "Provisioning firmware"
+    action = "provision"
+    brings = Program.PROVISIONING
+
+    def __init__(
+        self,
+        programmer: Programmer,
+        load: Callable[[], HexImage],
+        name: str,
+        check_port: Callable[[], None],
+        is_there: bool = False,
+    ) -> None:
+        super().__init__(programmer, load, name)
+        self._check_port = check_port
+        self._is_there = is_there
+        if is_there:
+            self.forced_by = frozenset()
+            self.needs = None
+
+    def prepare(self) -> None:
+        super().prepare()
+        self._check_port()
+
+    def check(self, progress: Progress) -> Finding:
+        if self._is_there:
+            return Finding(State.IN_PLACE, "taken as it is")
+        return super().check(progress)
+
+
+class BridgeFirmware(ProgramInFlash):
+    """The firmware that opens the flash of the Wi-Fi module to the tool."""
+
+    title = "Bridge to the Wi-Fi module"
+    action = "wincupgrade"
+    brings = Program.BRIDGE
+    # The image is compared in any case; to write it once more would prove nothing about the module.
+    forced_by: frozenset[str] = frozenset()
+
+    def __init__(
+        self, programmer: Programmer, load: Callable[[], HexImage], name: str, check_port: Callable[[], None]
+    ) -> None:
+        super().__init__(programmer, load, name)
+        self._check_port = check_port
+
+    def prepare(self) -> None:
+        super().prepare()
+        self._check_port()

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cached_property
 
-from iotprovision.boards.nedbg.board import Target
-from iotprovision.boards.nedbg.wire.winc_bridge import WincBridge
+from iotprovision.boards.board import ModuleBridge, WifiModule
+from iotprovision.boards.program import Program
 from iotprovision.errors import ChipRefusedError, ProofError, SerialLinkError
 from iotprovision.findings import Finding, State
 from iotprovision.formats.winc_flash import ERASED, PAGE, SECTOR, SIZE
@@ -22,35 +22,16 @@ from iotprovision.formats.winc_image import (
     kept_area,
     writing_order,
 )
-from iotprovision.steps.flash import ImageInFlash
-from iotprovision.steps.step import CannotKnowError, Progress, Step
+from iotprovision.steps.step import About, Progress, Step
 from iotprovision.store import backups
 from iotprovision.store.folder import Store
 
 log = logging.getLogger(__name__)
 
 ACTION = "wincupgrade"
+KIND = "winc-firmware"
 ATTEMPTS = 2
 """How often a sector is written before it counts as bad. A disturbed line looks the same: frames have no checksum."""
-
-
-class BridgeFirmware(ImageInFlash):
-    """The firmware that opens the flash of the Wi-Fi module to the tool."""
-
-    title = "Bridge to the Wi-Fi module"
-    action = ACTION
-    # The image is compared in any case; to write it once more would prove nothing about the module.
-    forced_by: frozenset[str] = frozenset()
-
-    def prepare(self) -> None:
-        super().prepare()
-        self._target.check_port()
-
-    def finish(self, in_place: bool) -> None:
-        if in_place:
-            self._target.start_bridge()
-        else:
-            self._target.start()
 
 
 class WifiModuleFirmware(Step):
@@ -76,14 +57,16 @@ class WifiModuleFirmware(Step):
 
     title = "Firmware of the Wi-Fi module"
     action = ACTION
+    about = About.KIT
     proof = "boot sector and control section compared; the module started and told its version"
     full_proof = "every sector compared with the image; the module started and told its version"
     would = "save what differs, erase and write it"
     forced_by = frozenset({"force", "fwinc"})
+    needs = Program.BRIDGE
 
     def __init__(
         self,
-        target: Target,
+        module: WifiModule,
         load: Callable[[], WincImage],
         files: Store,
         clock: Callable[[], datetime],
@@ -91,7 +74,7 @@ class WifiModuleFirmware(Step):
         newer_will_do: bool = True,
     ) -> None:
         self._newer_will_do = newer_will_do
-        self._target = target
+        self._module = module
         self._load = load
         self._files = files
         self._clock = clock
@@ -147,7 +130,7 @@ class WifiModuleFirmware(Step):
             return None
         except SerialLinkError as error:
             log.info("the Wi-Fi module did not tell its version: %s", error)
-            self._target.start_bridge()
+            self._module.start_bridge_anew()
             return None
 
     # --- make it so
@@ -187,7 +170,7 @@ class WifiModuleFirmware(Step):
         image = bytearray([ERASED]) * SIZE
         for address, found in self._content.items():
             image[address : address + SECTOR] = found
-        name = backups.file_name("winc-firmware", self._clock(), "bin")
+        name = backups.file_name(KIND, self._clock(), "bin")
         backups.save(self._files, name, bytes(image), ACTION)
         return f"saved the old one as {name}, "
 
@@ -225,7 +208,5 @@ class WifiModuleFirmware(Step):
         return ", ".join(kept.values())
 
     @property
-    def _bridge(self) -> WincBridge:
-        if self._target.bridge is None:
-            raise CannotKnowError("can be read only with the bridge in the MCU")
-        return self._target.bridge
+    def _bridge(self) -> ModuleBridge:
+        return self._module.bridge()

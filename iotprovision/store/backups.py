@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from iotprovision.errors import StoreError
@@ -47,6 +47,12 @@ class Backup:
     @property
     def is_listed(self) -> bool:
         return bool(self.sha256)
+
+    @property
+    def number(self) -> int:
+        """What a person chooses it by, 0 where it has none."""
+        digits = self.kind.rpartition("-")[2]
+        return int(digits) if digits.isdigit() else 0
 
     @property
     def shown_time(self) -> str:
@@ -94,13 +100,18 @@ def find(files: Store, *kinds: str) -> list[Backup]:
         if match is None or not any(re.fullmatch(rf"{re.escape(kind)}(-\d{{3,}})?", match["kind"]) for kind in kinds):
             continue
         try:
-            time = datetime.strptime(match["time"], TIME_FORMAT).replace(tzinfo=timezone.utc)
+            time = datetime.strptime(match["time"], TIME_FORMAT).replace(tzinfo=UTC)
         except ValueError:  # digits that are no time: no run named it so
             continue
         entry = listed.get(name, {})
         values = (str(entry.get(key, "")) for key in ("kit", "sha256", "saved_by"))
         found.append(Backup(name, match["kind"], time, *values))
     return sorted(found, key=lambda backup: (backup.time, backup.name), reverse=True)
+
+
+def next_kind(files: Store, kind: str) -> str:
+    """What the next backup of a numbered kind is called: with the number behind the highest that there is."""
+    return f"{kind}-{max((backup.number for backup in find(files, kind)), default=0) + 1:03}"
 
 
 def saved_before(files: Store, kind: str, content: bytes, saved_by: str) -> Backup | None:

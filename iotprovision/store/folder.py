@@ -11,20 +11,26 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from iotprovision.errors import LockedError, StoreError, UsageError
+from iotprovision.lock_files import is_held
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
 OTHERS = 0o077
 LOCK_NAME = ".lock"
+# Whoever asks whether a lock is held is in its way for less than a millisecond.
+LOCK_WAIT = 0.5
 
 # A debugger's serial number becomes a folder name, and it comes from outside: no separators, no dots.
 SERIAL_NUMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 # What a fresh temporary file is called; such a file is what a broken-off write leaves behind, and nothing reads it.
 TEMPORARY_PREFIX = ".writing-"
+
+T = TypeVar("T")
 
 
 class Store:
@@ -158,18 +164,36 @@ class Store:
         path = self.path(name)
         try:
             with path.open("rb") as file:
-                mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-                if os.name == "posix" and mode & OTHERS:
-                    raise StoreError(
-                        f"The key {path} can be read or changed by others",
-                        f"Its mode is {mode:04o}. A key that others could copy proves nothing any more.",
-                        f"chmod 600 {path}\nif somebody may have copied it, move all CA files away and make new ones",
-                    )
+                self._check_mode(path, os.fstat(file.fileno()))
                 return file.read()
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise self._failure("read", path, error) from error
+
+    def secret_size(self, name: str) -> int | None:
+        """How many bytes a file has that only its owner may read, None where there is none. The file is not opened.
+
+        :raises StoreError: it cannot be looked at, or others can read or change it
+        """
+        path = self.path(name)
+        try:
+            facts = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise self._failure("look at", path, error) from error
+        self._check_mode(path, facts)
+        return facts.st_size
+
+    def _check_mode(self, path: Path, facts: os.stat_result) -> None:
+        mode = stat.S_IMODE(facts.st_mode)
+        if os.name == "posix" and mode & OTHERS:
+            raise StoreError(
+                f"The key {path} can be read or changed by others",
+                f"Its mode is {mode:04o}. A key that others could copy proves nothing any more.",
+                f"chmod 600 {path}\nif somebody may have copied it, move all CA files away and make new ones",
+            )
 
     def write(self, name: str, data: bytes) -> None:
         """Put a file in place as a whole, instead of what was there.
@@ -240,16 +264,61 @@ class Store:
         except OSError as error:
             raise self._failure("move files to", folder, error) from error
 
+    def is_locked(self) -> bool:
+        """Whether a run keeps others out of this folder, this run too; nothing is made or written to look."""
+        return is_held(self.path(LOCK_NAME))
+
     @contextlib.contextmanager
-    def lock(self, timeout: float = 0) -> Iterator[None]:
+    def lock(self, timeout: float = LOCK_WAIT) -> Iterator[None]:
         """Keep every other run out of this folder.
 
         :param timeout: seconds to wait for the other run
         :raises LockedError: another run still holds it
         """
-        import filelock  # slow to load, and whoever only reads needs no lock
-
         self.prepare()
+        with self._locked(timeout):
+            yield
+
+    def read_together(self, look: Callable[[], T], timeout: float = 0) -> T:
+        """What ``look`` reads of several files that belong together, as no other run is changing them.
+
+        Nothing is made: where there is no lock yet, it is enough that nobody has written when the looking is done.
+
+        :param timeout: seconds to wait for a run that is changing them
+        :raises LockedError: it still does
+        """
+        before = self._unlocked_since()
+        if before is not None:
+            try:
+                seen = look()
+            except StoreError:
+                if self._unlocked_since() == before:
+                    raise
+            else:
+                if self._unlocked_since() == before:
+                    return seen
+        with contextlib.ExitStack() as resources:
+            # Where this user cannot lock, runs that write are refused, so nothing changes under who reads.
+            with contextlib.suppress(StoreError):
+                resources.enter_context(self._locked(timeout))
+            return look()
+
+    def _unlocked_since(self) -> int | None:
+        """When files were last put into the folder or taken out of it, None where a run holds the lock or has held it.
+
+        Windows removes the lock when it is released; then the time tells.
+        """
+        if self.has(LOCK_NAME):
+            return None
+        try:
+            return self.folder.stat().st_mtime_ns
+        except OSError:
+            return 0
+
+    @contextlib.contextmanager
+    def _locked(self, timeout: float) -> Iterator[None]:
+        import filelock  # slow to load, and few runs need it
+
         lock = filelock.FileLock(self.path(LOCK_NAME), timeout=timeout, mode=FILE_MODE)
         try:
             lock.acquire()

@@ -24,15 +24,18 @@ from support.debugger_archives import (
     vendor_image,
     write_zip,
 )
+from support.other_runs import held_by_another, with_its_own_cache
 from support.running import Outcome, run_tool
 from support.simulated import eventually, kits_on_the_bus
 
+from iotprovision.boards.finding import find_kit
 from iotprovision.boards.nedbg import debugger_upgrade
 from iotprovision.boards.nedbg.boot_mode import kits_in_boot_mode, prepare_usb
 from iotprovision.boards.nedbg.debugger import list_debuggers
-from iotprovision.boards.nedbg.debugger_upgrade import upgrade_debugger
-from iotprovision.boards.nedbg.detection import find_kit
+from iotprovision.boards.nedbg.debugger_upgrade import finish_upgrade, upgrade_debugger
+from iotprovision.boards.upgrade_turn import UpgradeTurn
 from iotprovision.errors import AccessError, ExitCode, UsageError
+from iotprovision.firmware.cache import images_folder
 from iotprovision.firmware.debugger_archive import DebuggerArchive
 from iotprovision.simulator.usb.host import KitProcess
 
@@ -77,6 +80,11 @@ def refused(outcome: Outcome, code: ExitCode, *words: str) -> None:
     assert outcome.code == code, outcome.err
     for word in words:
         assert word in outcome.err
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_its_own_cache(tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -447,7 +455,7 @@ def test_a_lock_that_cannot_be_made(bench: Bench, tmp_path: Path) -> None:
         upgrade_debugger(
             bench.serial_number,
             DebuggerArchive.load(vendor_archive()),
-            tmp_path / "file" / "lock",
+            UpgradeTurn(tmp_path / "file" / "lock"),
             lambda done, total: None,
         )
     assert bench.version() == FACTORY_VERSION
@@ -456,7 +464,7 @@ def test_a_lock_that_cannot_be_made(bench: Bench, tmp_path: Path) -> None:
 def test_progress_counts_the_bytes_of_the_image(bench: Bench, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     archive = DebuggerArchive.load(vendor_archive())
-    upgrade_debugger(bench.serial_number, archive, tmp_path / "lock", lambda *values: seen.append(values))
+    upgrade_debugger(bench.serial_number, archive, UpgradeTurn(tmp_path / "lock"), lambda *values: seen.append(values))
     assert (seen[0], seen[-1]) == ((2048, 106148), (106148, 106148))
     assert seen == sorted(seen)
     assert bench.version() == VERSION
@@ -477,6 +485,46 @@ def test_two_kits_at_once_take_turns(two: Bench, tmp_path: Path) -> None:
         _, said = program.communicate(timeout=120)
         assert program.returncode == ExitCode.OK, said.decode()
     assert {find_kit(kit.serial_number).debugger_version for kit in two.kits.kits} == {VERSION}
+
+
+# Another run finishes the upgrade of the one kit in boot mode, and says so when it has its turn.
+FINISH_BOOT_MODE = """
+import pathlib, sys
+from iotprovision.boards.nedbg.debugger_upgrade import finish_upgrade
+from iotprovision.boards.upgrade_turn import UpgradeTurn
+from iotprovision.firmware.cache import images_folder
+from iotprovision.firmware.debugger_archive import DebuggerArchive
+from iotprovision.simulator.usb.host import attached
+said = []
+def progress(done, total):
+    said or print("held", flush=True)
+    said.append(done)
+with attached(pathlib.Path(sys.argv[1])):
+    archive = DebuggerArchive.load(pathlib.Path(sys.argv[2]))
+    finish_upgrade(archive, UpgradeTurn(pathlib.Path(sys.argv[3])), progress)
+"""
+
+
+def test_a_kit_that_another_run_has_just_finished_is_found(bench: Bench, tmp_path: Path) -> None:
+    break_upgrade(bench)
+    archive, lock = vendor_archive(), tmp_path / "lock"
+    with held_by_another(FINISH_BOOT_MODE, tmp_path / "bus", archive, lock):
+        counted = bench.kits.meters()["dfu_transfers"]
+        found = finish_upgrade(DebuggerArchive.load(archive), UpgradeTurn(lock), lambda done, total: None)
+    assert found == bench.serial_number
+    assert bench.kits.meters()["dfu_transfers"] - counted <= TRANSFERS, "it was written once"
+    assert bench.version() == VERSION
+
+
+def test_a_run_that_waits_for_its_turn_says_so(two: Bench, tmp_path: Path) -> None:
+    lock = images_folder(os.environ) / "debugger-upgrade.lock"
+    hold = "import pathlib, sys\nfrom iotprovision.boards.upgrade_turn import UpgradeTurn\n"
+    hold += "with UpgradeTurn(pathlib.Path(sys.argv[1])).taken('MCHP1'):\n    print('held', flush=True)\n"
+    hold += "    import time; time.sleep(1)\n"
+    with held_by_another(hold, lock):
+        outcome = two.run("dbgupgrade", "-s", two.serial_number, "--json")
+    assert outcome.code == ExitCode.OK, outcome.err
+    assert "Waiting for another run, which upgrades the debugger of kit MCHP1" in outcome.err
 
 
 def test_no_libusb(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from support.serial_peer import MemoryPort
 
 from iotprovision.boards.nedbg.wire import console
 from iotprovision.boards.nedbg.wire.console import DemoConsole
+from iotprovision.boards.nedbg.wire.wifi_line import console_line, warnings
 from iotprovision.boards.wifi_network import WifiNetwork
 from iotprovision.errors import ChipRefusedError, SerialLinkError, UsageError
 from iotprovision.formats.winc_flash import THING_NAME
@@ -241,7 +242,7 @@ def test_the_simulated_demo_gets_what_was_asked_for(network: WifiNetwork, creden
     ],
 )
 def test_the_line_for_a_network(network: WifiNetwork, line: str) -> None:
-    assert network.console_line() == line
+    assert console_line(network) == line
 
 
 @pytest.mark.parametrize(
@@ -271,7 +272,7 @@ def test_the_line_for_a_network(network: WifiNetwork, line: str) -> None:
 )
 def test_networks_the_board_cannot_take(ssid: str, passphrase: str | None, security: str, text: str) -> None:
     with pytest.raises(UsageError) as refused:
-        WifiNetwork(ssid, passphrase, security)
+        console_line(WifiNetwork(ssid, passphrase, security))
     assert text in str(refused.value)
     if passphrase:
         assert passphrase not in str(refused.value)
@@ -284,6 +285,11 @@ def test_the_passphrase_is_not_in_what_a_network_prints() -> None:
 
 
 def test_what_may_not_work_is_said() -> None:
-    assert WifiNetwork("lab-ap", "12345678").warnings == ()
-    assert "sends nothing" in WifiNetwork("lab-ap", "abcde", "wep").warnings[0]
-    assert "space" in WifiNetwork("lab-ap ", None, "open").warnings[0]
+    assert warnings(WifiNetwork("lab-ap", "12345678")) == ()
+    assert "sends nothing" in warnings(WifiNetwork("lab-ap", "abcde", "wep"))[0]
+    assert "space" in warnings(WifiNetwork("lab-ap ", None, "open"))[0]
+
+
+@pytest.mark.parametrize("ssid", ["a,b", "a\x04"])
+def test_what_the_console_cannot_take_is_a_network_all_the_same(ssid: str) -> None:
+    assert WifiNetwork(ssid, "n,b" * 4).ssid == ssid

@@ -10,8 +10,9 @@ from pydebuggerconfig.backend import Backend
 from pyedbglib.hidtransport import cyhidapi
 from serial.tools import list_ports
 
+from iotprovision.boards.finding import find_kit
 from iotprovision.boards.nedbg.debugger import connection
-from iotprovision.boards.nedbg.detection import detect_kits, find_kit
+from iotprovision.boards.nedbg.detection import detect_kits, find_again
 from iotprovision.errors import AccessError, ExitCode, KitNotFoundError
 from iotprovision.simulator.usb.host import attached
 
@@ -159,3 +160,19 @@ def test_a_debugger_that_answers_nonsense(kits: KitsOnBus) -> None:
         with pytest.raises((AccessError, KitNotFoundError)):
             find_kit(kits.serial)
     assert find_kit(kits.serial).name == "AVR-IoT WA"
+
+
+def test_a_kit_that_was_found_is_found_again_with_what_has_changed(kits: KitsOnBus, monkeypatch) -> None:
+    found = find_kit(kits.serial)
+    assert find_again(found) == found
+    assert find_again(found, "socket://127.0.0.1:7000").port == "socket://127.0.0.1:7000"
+    monkeypatch.setattr(list_ports, "comports", lambda: [])
+    assert find_again(found).port is None
+
+
+def test_looking_for_a_kit_that_has_gone_opens_no_other(kits: KitsOnBus) -> None:
+    found = find_kit(kits.other.serial_number)
+    before = kits.transactions()
+    with kits.alone(), pytest.raises(KitNotFoundError, match=f"{kits.other.serial_number} is not connected"):
+        find_again(found)
+    assert kits.transactions() == before

@@ -25,11 +25,14 @@ from support.mixed_bus import (
     MixedBus,
     mixed_bus,
 )
+from support.other_runs import with_its_own_cache
 from support.running import run_tool
 
+from iotprovision.boards.finding import find_kit
+from iotprovision.boards.found import Obstacle
 from iotprovision.boards.nedbg.boot_mode import kits_in_boot_mode
 from iotprovision.boards.nedbg.debugger import connection
-from iotprovision.boards.nedbg.detection import Obstacle, detect_kits, find_kit
+from iotprovision.boards.nedbg.detection import detect_kits
 from iotprovision.errors import AccessError, ExitCode, KitNotFoundError, ProvisioningError
 from iotprovision.simulator.usb.foreign_devices import ATMEL_ICE, DAPLINK, EDBG, FOREIGN_DEVICES, KEYBOARD, PICKIT4
 
@@ -59,6 +62,11 @@ def mix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MixedBus]:
     """Many kits, none of them plugged in."""
     with mixed_bus(tmp_path_factory.mktemp("mix")) as bus:
         yield bus
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_its_own_cache(tmp_path, monkeypatch)
 
 
 def seen(mix: MixedBus, name: str) -> str:

@@ -18,7 +18,7 @@ from support.simulated import kits_on_the_bus
 from iotprovision.boards.nedbg.packed_transfers import PackedSamDebugger
 from iotprovision.boards.nedbg.programming import TargetProgrammer
 from iotprovision.errors import ProofError
-from iotprovision.simulator.board.faults import Faults
+from iotprovision.simulator.conditions.faults import Faults
 from iotprovision.simulator.usb.host import KitProcess
 
 KIT, MCU = "sam-iot-wg", "atsamd21g18a"

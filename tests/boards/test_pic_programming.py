@@ -19,7 +19,7 @@ from iotprovision.boards.nedbg.programming import Difference, TargetProgrammer, 
 from iotprovision.boards.nedbg.script_session import ScriptSession
 from iotprovision.errors import AccessError, ExitCode, KitNotFoundError, ProofError, ProvisioningError
 from iotprovision.firmware.hex_image import HexImage
-from iotprovision.simulator.board.faults import Faults
+from iotprovision.simulator.conditions.faults import Faults
 from iotprovision.simulator.usb.host import KitProcess
 
 MCU = "PIC24FJ128GA705"

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from iotprovision.cloud.aws.account import Account
-from iotprovision.cloud.aws.faults import explain
+from iotprovision.cloud.aws.call_errors import explain
 from iotprovision.errors import CloudDeniedError, CloudError, UsageError
 from iotprovision.simulator.cloud.aws import LocalCloud
 

@@ -21,7 +21,7 @@ from iotprovision.cloud.aws.jitr_template import FUNCTION, RULE, STACK, TAG, tem
 from iotprovision.errors import CloudDeniedError, CloudError
 from iotprovision.findings import State
 from iotprovision.simulator.cloud.aws import LocalCloud
-from iotprovision.steps.authority import StackDeployed
+from iotprovision.steps.aws import StackDeployed
 
 EVERYTHING = {"Effect": "Allow", "Action": "iot:*", "Resource": "*"}
 BROKEN_RULE = {"RuleName": "broken", "TopicRulePayload": {"Sql": "nonsense", "Actions": []}}
@@ -313,6 +313,24 @@ def test_two_runs_at_the_same_time(cloud: LocalCloud, account: Account) -> None:
         for result in [pool.submit(stack.apply) for stack in stacks]:
             result.result()
     assert all(stack.state().in_place for stack in stacks)
+
+
+def test_a_stack_that_another_run_makes_meanwhile_is_left(cloud: LocalCloud, account: Account) -> None:
+    class Overtaken(Account):
+        """Just when it has seen that there are no parts, another run makes them."""
+
+        def pages(self, service: str, operation: str, key: str, **parameters: Any) -> Iterator[Any]:
+            yield from list(super().pages(service, operation, key, **parameters))
+            if operation == "ListTopicRules" and not settled:
+                settled.append(True)
+                JitrStack(account).apply()
+
+    settled: list[bool] = []
+    overtaken = Overtaken(endpoint_url=cloud.endpoint_url, config_file=cloud.config_file)
+    JitrStack(overtaken).apply()
+    assert settled
+    assert "cloudformation:DeleteStack" not in [call.action for call in overtaken.writes]
+    assert JitrStack(account).state().in_place
 
 
 def test_a_failure_is_explained_with_its_first_cause(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:

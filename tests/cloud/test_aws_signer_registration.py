@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -98,7 +98,7 @@ def test_a_certificate_that_is_no_authority(account: Account) -> None:
 
 @pytest.mark.parametrize("starts", [-400 * DAY, DAY])
 def test_a_signer_that_is_not_in_date(account: Account, starts: timedelta) -> None:
-    signer = Signer(starts=datetime.now(timezone.utc) + starts)
+    signer = Signer(starts=datetime.now(UTC) + starts)
     with pytest.raises(ProofError, match="not in date"):
         registration(account, signer).apply()
     assert account.writes == []

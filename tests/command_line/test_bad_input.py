@@ -317,6 +317,7 @@ def test_encryption_without_a_terminal_changes_nothing(home: Path) -> None:
         assert "deployed" not in outcome.err
 
 
+@pytest.mark.slow
 def test_a_new_authority_without_its_passphrase_leaves_the_old_one(tmp_path: Path) -> None:
     job, variables = ("-c", "azure", "certs"), {"IOTPROVISION_CA_PASSPHRASE": "open sesame"}
     plain, encrypted = tmp_path / "plain", tmp_path / "encrypted"

@@ -10,7 +10,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.aws_contents import contents_of
 from support.aws_users import policy, user
+from support.other_runs import with_its_own_cache
 from support.running import Outcome, kit_folder, meters, run_tool, snapshot
 from support.simulated import kits_on_the_bus
 
@@ -203,7 +204,8 @@ def test_one_port_is_not_that_of_several_kits(kits: KitsOnBus, tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("no_aws")
-def test_a_kit_in_boot_mode(tmp_path: Path) -> None:
+def test_a_kit_in_boot_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_its_own_cache(tmp_path, monkeypatch)
     with kits_on_the_bus(tmp_path / "bus", "avr-iot-wa") as kits:
         kits.faults(power_loss_after_dfu_transfers=150)
         assert run_tool(tmp_path / "home", "dbgupgrade").code == ExitCode.ACCESS
@@ -399,12 +401,12 @@ def test_firmware_that_is_not_there_or_not_what_it_was(tmp_path: Path) -> None:
 
 
 def test_a_clock_that_is_wrong() -> None:
-    now = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
+    now = datetime(2026, 11, 22, 12, tzinfo=UTC)
     assert check_clock(now, None).verdict is Verdict.FINE
     assert check_clock(now, now + timedelta(minutes=4)).verdict is Verdict.FINE
     assert check_clock(now, now + timedelta(minutes=6)).verdict is Verdict.PROBLEM
     assert check_clock(now, now - timedelta(minutes=6)).verdict is Verdict.PROBLEM
-    assert check_clock(datetime(1970, 1, 1, tzinfo=timezone.utc), None).verdict is Verdict.PROBLEM
+    assert check_clock(datetime(1970, 1, 1, tzinfo=UTC), None).verdict is Verdict.PROBLEM
 
 
 # --- the account

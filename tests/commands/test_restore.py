@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -110,14 +110,14 @@ def test_a_part_by_its_date(home: Path, overwritten: tuple[Path, dict[str, bytes
     assert chips(home)["board-config.bin"][0xC00:0xE00] == oldest.read_bytes()
     assert chips(home)["winc.bin"] == winc
     titles = [each["title"] for each in outcome.document["steps"]]
-    assert titles == ["Board registers from their backup", "Debugger restarted"], "the MCU is not touched"
+    assert titles == ["Board registers from the backup", "Debugger restarted"], "the MCU is not touched"
 
 
 def test_application_and_registers_without_the_chips(home: Path) -> None:
     """The MCU is compared first, and the registers are asked for behind it: one after the other has the debugger."""
     outcome = restore(home, "--only", "application", "--only", "registers")
     assert outcome.code == 0, outcome.err
-    assert step(outcome, "Board registers from their backup")["proof"]
+    assert step(outcome, "Board registers from the backup")["proof"]
 
 
 def test_the_list_by_part_and_date(home: Path) -> None:
@@ -175,7 +175,7 @@ def test_dry_run_and_list_change_nothing(home: Path) -> None:
     before = snapshot(home)
     dry = restore(home, "--dry-run")
     assert dry.code == 0, dry.err
-    assert step(dry, "Application from its backup")["done"].startswith("would ")
+    assert step(dry, "Application from the backup")["done"].startswith("would ")
     listed = run_tool(home, "restore", "--simulate", "--list")
     assert listed.code == 0
     assert "application-" in listed.out
@@ -200,7 +200,7 @@ def test_the_state_after_a_write_that_was_broken_off_is_passed_over(
     (kit,) = Store(home / "simulator" / "certificates").kits()
     broken = (("winc-root-certificates-009", VENDORS), ("winc-05000", chips(home)["winc.bin"][0x5000:0x7000]))
     for kind, content in broken:
-        name = file_name(kind, datetime(2099, 1, 1, tzinfo=timezone.utc), "bin")
+        name = file_name(kind, datetime(2099, 1, 1, tzinfo=UTC), "bin")
         save(kit, name, without_its_end(content), "provision")
     outcome = restore(home)
     assert outcome.code == 0, outcome.err

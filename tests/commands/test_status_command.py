@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import resource
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from support.aws_contents import contents_of
 from support.kit_contents import read_client_store
+from support.other_runs import kit_held_by_another
 from support.running import Outcome, kit_folder, meters, run_command, run_tool, snapshot
 from support.simulated import kits_on_the_bus
 
@@ -216,28 +215,16 @@ def served(home: Path) -> Iterator[Any]:
 
 def test_two_runs_on_one_kit_at_once(home: Path) -> None:
     (folder,) = (home / "simulator" / "certificates").glob("MCHP*")
-    holder = "\n".join(
-        (
-            "import pathlib, sys",
-            "from iotprovision.store.folder import Store",
-            "with Store(pathlib.Path(sys.argv[1])).lock():",
-            "    print('held', flush=True)",
-            "    sys.stdin.read()",
-        )
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", holder, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline().strip() == b"held"
-        before = snapshot(home)
-        outcome = run_tool(home, *STATUS, "--deep")
-        assert outcome.code == ExitCode.LOCKED
-        assert "Another run" in look(only_kit(outcome), "Chips")["found"]
+    with kit_held_by_another(folder):
+        before, cost = snapshot(home), meters(home)
+        for how in (["--deep"], []):
+            outcome = run_tool(home, *STATUS, *how)
+            assert outcome.code == ExitCode.LOCKED
+            assert only_kit(outcome)["obstacle"] == "busy"
+            assert "Another run" in only_kit(outcome)["what"]
         assert snapshot(home) == before
-        assert run_tool(home, *STATUS).code == 0  # looking alone disturbs nobody
-        assert other.stdin is not None
-        other.stdin.close()
+        assert meters(home)["hid_transactions"] == cost["hid_transactions"]
+    assert run_tool(home, *STATUS).code == 0
 
 
 def test_the_account_has_the_kit(home: Path) -> None:

@@ -238,7 +238,7 @@ def test_an_account_that_may_not_be_looked_into_is_found_before_the_kit_is_touch
         account = Account(endpoint_url=cloud.endpoint_url, config_file=cloud.config_file)
         account.identity()
         kit_is_not_asked: Any = None
-        step = DeviceRemovedFromAccount(account, kit_is_not_asked, kit_is_not_asked, Store(home), bool, False)
+        step = DeviceRemovedFromAccount(account, kit_is_not_asked, (), Store(home), bool, False)
         step.prepare()
         with Stubber(account.client("iot")) as aws:
             aws.add_client_error("describe_thing", "AccessDeniedException", "not authorized to: iot:DescribeThing")

@@ -21,6 +21,7 @@ from iotprovision.errors import ProofError, UsageError
 from iotprovision.formats import root_store
 from iotprovision.formats.device_credentials import DeviceCredentials
 from iotprovision.formats.root_store import root_of
+from iotprovision.formats.winc_flash import pages
 from iotprovision.simulator.board.board import Board
 from iotprovision.simulator.cloud.aws import LocalCloud
 from iotprovision.steps.first_connection import FirstConnection
@@ -77,7 +78,7 @@ class World:
         chain = [certificate.public_bytes(Encoding.DER) for certificate in (device, signer.certificate)]
         flash = board.wifi_module.flash
         flash[CLIENT_STORE:0x7000] = b"\xff" * 0x2000
-        for address, page in DeviceCredentials(*chain, thing, endpoint or self.endpoint).pages().items():
+        for address, page in pages(0x5000, DeviceCredentials(*chain, thing, endpoint or self.endpoint).image()).items():
             flash[address : address + len(page)] = page
 
 

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import io
 import os
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
 import pytest
+from support.board_stage import BoardStage
 from support.bridge_frames import frame, random_frame
 from support.bridges import ModelledBridge, RealBridge
 from support.firmware_images import hex_image, image_path
 from support.simulated import kits_on_the_bus, simulator
 from support.simulated_chips import board_with, flash_of
 
-from iotprovision.boards.nedbg.board import Target
-from iotprovision.boards.nedbg.detection import find_kit
+from iotprovision.boards.finding import find_kit
+from iotprovision.boards.nedbg.board import NedbgBoard
 from iotprovision.formats.winc_image import WincImage
 from iotprovision.runs.report import Reporter
 from iotprovision.simulator.board.board import Board
+from iotprovision.steps.programs import BridgeFirmware
 from iotprovision.steps.step import Rules, run
-from iotprovision.steps.wifi_module_firmware import BridgeFirmware, WifiModuleFirmware
+from iotprovision.steps.wifi_module_firmware import WifiModuleFirmware
 from iotprovision.store.folder import Store
 
 pytest.importorskip("unicorn", reason="the emulator extra is not installed: pip install '.[emulator]'")
@@ -129,18 +131,19 @@ def test_the_real_bridge_finishes_an_upgrade_that_was_broken_off(kit: str, tmp_p
     (tmp_path / kit / "winc.bin").write_bytes(before)
     store = Store(tmp_path / "store")
     store.prepare()
-    with kits_on_the_bus(tmp_path, kit) as kits, Target(find_kit()) as target:
+    with kits_on_the_bus(tmp_path, kit) as kits, NedbgBoard(find_kit()) as board:
         steps = [
-            BridgeFirmware(target, lambda: hex_image(bridge), "bridge"),
-            WifiModuleFirmware(target, lambda: PartOfImage(image, "image"), store, lambda: datetime.now(timezone.utc)),
+            BridgeFirmware(board.programmer, lambda: hex_image(bridge), "bridge", board.check_port),
+            WifiModuleFirmware(
+                board.wifi_module, lambda: PartOfImage(image, "image"), store, lambda: datetime.now(UTC)
+            ),
         ]
         observer = Reporter(io.StringIO(), io.StringIO(), os.environ, as_json=True)
-        _, record = run(steps, Rules(), observer)
+        _, record = run(steps, Rules(), observer, BoardStage(board))
         assert "wrote 3 sectors" in record.done
         assert kits.meters()["winc_sector_erases"] == 2, "the control section was erased already"
         kits.save()
-        assert target.bridge is not None
-        assert target.bridge.version().firmware == "19.7.7"
+        assert board.bridge().version().firmware == "19.7.7"
     wanted = bytearray(image)
     wanted[0x3000:0x4000] = before[0x3000:0x4000]
     assert (tmp_path / kit / "winc.bin").read_bytes() == wanted

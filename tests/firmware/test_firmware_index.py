@@ -125,6 +125,7 @@ def test_images_of_a_kit_of_the_catalogue_are_for_its_mcu(kit) -> None:
     assert kit_by_name(kit.name.upper()) is kit
 
 
+@pytest.mark.slow
 def test_the_built_wheel_carries_the_index(tmp_path: Path) -> None:
     source = tmp_path / "source"
     for name in ("iotprovision", "firmware"):

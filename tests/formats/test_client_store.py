@@ -2,7 +2,7 @@
 
 import random
 import struct
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
@@ -14,8 +14,8 @@ from cryptography.x509.oid import NameOID
 from iotprovision.errors import ProofError, UsageError
 from iotprovision.formats import client_store
 from iotprovision.formats.client_store import ClientStore, StoredFile
-from iotprovision.formats.device_credentials import DeviceCredentials, areas_in_use, text_at
-from iotprovision.formats.winc_flash import CLIENT_AREA, FlashArea
+from iotprovision.formats.device_credentials import DeviceCredentials, areas_in_use, areas_read, text_at
+from iotprovision.formats.winc_flash import CLIENT_AREA, FlashArea, pages
 
 MAGIC = bytes.fromhex("ABFE185B70C34692")
 THING = "0123456789abcdef0123456789abcdef01234567"
@@ -28,7 +28,7 @@ def certificate(serial_number: int, size: int = 0) -> bytes:
 
     The size is met by the length of a name; a signature whose length varies is made again until it fits.
     """
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     length = 1
     while True:
         name = x509.Name([x509.NameAttribute(NameOID.STREET_ADDRESS, "x" * length)])
@@ -181,10 +181,10 @@ def test_certificates_that_would_have_the_same_name_are_refused():
 def flash_after(credentials: DeviceCredentials) -> bytes:
     """NOR flash: erasing sets whole sectors, programming clears bits and wraps inside its page."""
     flash = bytearray(0x100000)
-    for sector in credentials.sectors():
+    for sector in CLIENT_AREA.sectors():
         assert sector % 4096 == 0
         flash[sector : sector + 4096] = b"\xff" * 4096
-    for address, data in credentials.pages().items():
+    for address, data in pages(0x5000, credentials.image()).items():
         assert 0 < len(data) <= 256
         for offset, value in enumerate(data):
             flash[(address & ~0xFF) | ((address + offset) & 0xFF)] &= value
@@ -212,9 +212,18 @@ def test_without_thing_name_and_endpoint_their_places_are_erased_and_known_to_be
     end = 0x1D4 + len(DEVICE) + len(SIGNER) + 96
     assert set(flash[end:]) == {0xFF}
     # An old thing name or endpoint would be seen by whoever compares these areas.
-    compared = {area.address: (area.size, content) for area, content in credentials.areas()}
-    assert compared[0x6E00] == (52, b"\xff" * 52)
-    assert compared[0x6F00] == (41, b"\xff" * 41)
+    compared = areas_read(credentials.image())
+    assert compared == [FlashArea(0x5000, end), FlashArea(0x6E00, 52), FlashArea(0x6F00, 41)]
+
+
+def test_all_that_the_demo_and_the_module_read_is_compared():
+    credentials = DeviceCredentials(DEVICE, SIGNER, THING, ENDPOINT)
+    used = len(client_store.build(DEVICE, SIGNER))
+    assert areas_read(credentials.image()) == [
+        FlashArea(0x5000, used),
+        FlashArea(0x6E00, len(ENDPOINT) + 1),
+        FlashArea(0x6F00, 41),
+    ]
 
 
 @pytest.mark.parametrize("thing", ["x", "a-thing_of:mine", "x" * 40])
@@ -227,13 +236,13 @@ def test_short_and_long_names(thing, endpoint):
 
 
 def test_pages_of_erased_bytes_are_not_written():
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "x")])
     builder = x509.CertificateBuilder(name, name, KEY.public_key(), 1, now, now + timedelta(days=1))
     erased = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), b"\xff" * 1200)
     device = builder.add_extension(erased, critical=False).sign(KEY, hashes.SHA256()).public_bytes(Encoding.DER)
     credentials = DeviceCredentials(device, SIGNER, THING, ENDPOINT)
-    store_pages = [address for address in credentials.pages() if address < 0x6E00]
+    store_pages = [address for address in pages(0x5000, credentials.image()) if address < 0x6E00]
     needed = -(-len(client_store.build(device, SIGNER)) // 256)
     assert needed - 5 <= len(store_pages) < needed - 2
     assert flash_after(credentials) == credentials.image()

@@ -2,7 +2,7 @@
 
 import hashlib
 import random
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 from cryptography import x509
@@ -49,8 +49,8 @@ def test_the_vendors_sample_is_rebuilt():
     sample = rebuild(SERIAL, PUBLIC_KEY, SLOT_10, SLOT_11, SLOT_12)
     device, signer = sample.device, sample.signer
     assert f"{device.serial_number:x}" == "67366af46f640a02e0137a9099cfbf80"
-    assert device.not_valid_before_utc == datetime(2020, 6, 9, 22, tzinfo=timezone.utc)
-    assert device.not_valid_after_utc == datetime(2048, 6, 9, 22, tzinfo=timezone.utc)
+    assert device.not_valid_before_utc == datetime(2020, 6, 9, 22, tzinfo=UTC)
+    assert device.not_valid_after_utc == datetime(2048, 6, 9, 22, tzinfo=UTC)
     assert names(device) == ("Crypto Authentication Signer 2C10", "sn01232B4E0931D16901")
     assert names(signer) == ("Crypto Authentication Root CA 002", "Crypto Authentication Signer 2C10")
     assert extensions(device) == [
@@ -127,7 +127,7 @@ def test_random_slots_are_refused_and_nothing_else_happens():
     ],
 )
 def test_dates(raw, begin, end):
-    begin, end = begin.replace(tzinfo=timezone.utc), end.replace(tzinfo=timezone.utc)
+    begin, end = begin.replace(tzinfo=UTC), end.replace(tzinfo=UTC)
     assert CompressedCertificate(bytes.fromhex(raw), 0).validity() == (begin, end)
     years = 0 if end.year == 9999 else end.year - begin.year
     assert encode_dates(begin, years).hex().upper() == raw
@@ -140,7 +140,7 @@ def test_bytes_that_are_not_dates(raw):
 
 
 def test_dates_that_cannot_be_written():
-    leap_day = datetime(2024, 2, 29, tzinfo=timezone.utc)
+    leap_day = datetime(2024, 2, 29, tzinfo=UTC)
     for begin, years in ((leap_day, 1), (leap_day.replace(year=2032), 4), (leap_day, 32), (leap_day, -4)):
         with pytest.raises(ValueError, match="year|day"):
             encode_dates(begin, years)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ def test_a_certificate_becomes_the_entry_that_the_vendor_made_of_it() -> None:
 def test_all_roots_of_the_factory_have_a_name_and_the_expired_one_is_told() -> None:
     roots = root_store.parse(image_path("winc1500-root-certificates").read_bytes())
     assert not [each.name for each in roots if "digest" in each.name]
-    moment = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
     assert [each.name for each in roots if each.has_expired(moment)] == ["Baltimore CyberTrust Root"]
 
 

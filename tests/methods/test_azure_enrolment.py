@@ -121,7 +121,7 @@ def step(
 
 def removal(enrolments: Enrolments) -> EnrolmentRemoved:
     """Prepared only: no kit is asked."""
-    return EnrolmentRemoved(enrolments, None, None, None, lambda question: True, False)  # type: ignore[arg-type]
+    return EnrolmentRemoved(enrolments, None, None, lambda question: True, False)  # type: ignore[arg-type]
 
 
 def look(each: DeviceEnrolled) -> Any:
@@ -344,9 +344,8 @@ def test_a_record_without_attestation(azure: LocalAzure, tmp_path: Path) -> None
         azure.requests.clear()  # the schema knows no such record
         assert found is not None
         assert (found.attestation, found.thumbprint) == ("", "")
-    target: Any = SimpleNamespace(provisioning=object())
-    chip: Any = SimpleNamespace(serial_number=bytes.fromhex(DEVICE[2:]))
-    each = EnrolmentRemoved(enrolments, target, chip, DeviceFiles(Store(tmp_path)), lambda question: True, False)
+    key: Any = SimpleNamespace(name=DEVICE)
+    each = EnrolmentRemoved(enrolments, key, DeviceFiles(Store(tmp_path)), lambda question: True, False)
     with pytest.raises(CloudError, match="without a certificate"):
         each.apply(lambda done, total: None)
     azure.requests.clear()

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -163,7 +163,7 @@ def test_openssl_accepts_the_chain_up_to_the_factorys_root(done: Done, tmp_path:
     }[done.kind]
     attributes = [(NameOID.ORGANIZATION_NAME, "Microchip Technology Inc"), (NameOID.COMMON_NAME, common_name)]
     name = x509.Name([x509.NameAttribute(oid, value) for oid, value in attributes])
-    begin, end = datetime(2015, 1, 1, tzinfo=timezone.utc), datetime(2055, 1, 1, tzinfo=timezone.utc)
+    begin, end = datetime(2015, 1, 1, tzinfo=UTC), datetime(2055, 1, 1, tzinfo=UTC)
     usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
     root = (
         x509.CertificateBuilder(name, name, key.public_key(), 1, begin, end)

@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from cryptography import x509
@@ -23,9 +23,10 @@ from iotprovision.formats.factory_certificates import rebuild
 from iotprovision.pki import certificates
 from iotprovision.pki.device_request import device_request
 from iotprovision.pki.names import Names
+from iotprovision.pki.signers.key_files import KeyInMemory
 from iotprovision.simulator.kit.factory import factory_root, new_identity
 
-NOW = datetime(2026, 7, 14, 15, 9, 26, 535897, tzinfo=timezone.utc)
+NOW = datetime(2026, 7, 14, 15, 9, 26, 535897, tzinfo=UTC)
 CODE = "0123456789abcdef" * 4
 SERIAL = bytes.fromhex("01232B4E0931D16901")
 NAMES = Names("Pfannkuchen & Söhne GmbH", "Wurzel", "Unterzeichner")
@@ -35,9 +36,9 @@ NAMES = Names("Pfannkuchen & Söhne GmbH", "Wurzel", "Unterzeichner")
 class Chain:
     """Everything that an authority and a device of it need."""
 
-    root_key: ec.EllipticCurvePrivateKey
+    root_key: KeyInMemory
     root: x509.Certificate
-    signer_key: ec.EllipticCurvePrivateKey
+    signer_key: KeyInMemory
     signer: x509.Certificate
     device_key: ec.EllipticCurvePrivateKey
     device: x509.Certificate
@@ -48,7 +49,7 @@ class Chain:
 
 
 def chain(now: datetime = NOW, names: Names = NAMES) -> Chain:
-    root_key, signer_key, device_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
+    root_key, signer_key, device_key = KeyInMemory.new(), KeyInMemory.new(), ec.generate_private_key(ec.SECP256R1())
     root = certificates.root_certificate(root_key, names, now)
     subject = certificates.distinguished_name(names.organization, names.signer_common_name)
     signer = certificates.signer_certificate(certificates.signer_request(signer_key, subject), root, root_key, now)
@@ -122,7 +123,7 @@ def test_the_linter_would_find_what_the_vendors_tool_left_out():
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl command")
-@pytest.mark.parametrize("now", [NOW, datetime(2024, 2, 29, 23, 59, tzinfo=timezone.utc)])
+@pytest.mark.parametrize("now", [NOW, datetime(2024, 2, 29, 23, 59, tzinfo=UTC)])
 def test_openssl_accepts_the_chain(tmp_path, now):
     for title, certificate in chain(now).all().items():
         (tmp_path / title).write_bytes(certificate.public_bytes(Encoding.PEM))
@@ -171,26 +172,26 @@ def test_names(good):
 
 
 def test_dates(good):
-    hour = datetime(2026, 7, 14, 15, tzinfo=timezone.utc)
+    hour = datetime(2026, 7, 14, 15, tzinfo=UTC)
     assert {certificate.not_valid_before_utc for certificate in good.all().values()} == {hour}
     assert good.root.not_valid_after_utc == hour.replace(year=2051)
     assert good.signer.not_valid_after_utc == hour.replace(year=2036)
     # RFC 5280, 4.1.2.5: what stands for no well-defined end.
-    assert good.device.not_valid_after_utc == datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone.utc)
+    assert good.device.not_valid_after_utc == datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
     assert b"\x18\x0f99991231235959Z" in good.device.public_bytes(Encoding.DER)
     assert good.verification.not_valid_after_utc == NOW.replace(microsecond=0) + timedelta(days=1)
 
 
 def test_a_leap_day():
-    leap = chain(datetime(2028, 2, 29, 12, tzinfo=timezone.utc))
-    assert leap.root.not_valid_after_utc == datetime(2053, 2, 28, 12, tzinfo=timezone.utc)
-    assert leap.signer.not_valid_after_utc == datetime(2038, 2, 28, 12, tzinfo=timezone.utc)
-    assert leap.device.not_valid_before_utc == datetime(2028, 2, 29, 12, tzinfo=timezone.utc)
+    leap = chain(datetime(2028, 2, 29, 12, tzinfo=UTC))
+    assert leap.root.not_valid_after_utc == datetime(2053, 2, 28, 12, tzinfo=UTC)
+    assert leap.signer.not_valid_after_utc == datetime(2038, 2, 28, 12, tzinfo=UTC)
+    assert leap.device.not_valid_before_utc == datetime(2028, 2, 29, 12, tzinfo=UTC)
 
 
 def test_a_clock_of_another_time_zone_means_the_same_moment():
     east = timezone(timedelta(hours=5, minutes=45))
-    assert chain(NOW.astimezone(east)).signer.not_valid_before_utc == datetime(2026, 7, 14, 15, tzinfo=timezone.utc)
+    assert chain(NOW.astimezone(east)).signer.not_valid_before_utc == datetime(2026, 7, 14, 15, tzinfo=UTC)
 
 
 def test_nobody_is_valid_before_the_issuer_nor_the_signer_after_the_root(good):
@@ -273,11 +274,11 @@ def test_a_chain_that_is_not_in_date(good, now, reason):
 
 def test_a_device_may_not_sign(good):
     below = certificates.device_certificate(
-        good.root_key.public_key(),
+        good.root_key.public_key,
         common_name="sn",
         organization="x",
         signer=good.device,
-        signer_key=good.device_key,
+        signer_key=KeyInMemory(good.device_key),
         now=NOW,
     )
     assert "not one of an authority" in (certificates.issue_fault(below, good.device) or "")
@@ -285,7 +286,7 @@ def test_a_device_may_not_sign(good):
 
 def test_a_request_that_was_changed_is_refused():
     key = ec.generate_private_key(ec.SECP256R1())
-    request = certificates.signer_request(key, certificates.distinguished_name("org", "name"))
+    request = certificates.signer_request(KeyInMemory(key), certificates.distinguished_name("org", "name"))
     changed = request.public_bytes(Encoding.DER).replace(b"name", b"evil")
     with pytest.raises(ProofError, match="not signed with"):
         certificates.proved_key(x509.load_der_x509_csr(changed))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -20,10 +20,11 @@ from iotprovision.pki.device_files import DeviceFiles, FactoryCertificateFiles
 from iotprovision.pki.names import Names
 from iotprovision.pki.reading import UNREADABLE, all_from_pem, from_der, from_pem
 from iotprovision.pki.root_folder import read_roots
+from iotprovision.pki.signers.key_files import KeyInMemory
 from iotprovision.store.folder import Store
 
 NAMES = Names("Example", "Root", "Signer")
-NOW = datetime(2026, 7, 14, tzinfo=timezone.utc)
+NOW = datetime(2026, 7, 14, tzinfo=UTC)
 VERSION_3 = bytes.fromhex("a003020102")
 VERSION_7 = bytes.fromhex("a003020106")
 KEY_IDENTIFIER, KEY_USAGE = bytes.fromhex("0603551d0e"), bytes.fromhex("0603551d0f")
@@ -33,7 +34,7 @@ P256_CURVE, NO_CURVE = bytes.fromhex("06082a8648ce3d030107"), bytes.fromhex("060
 
 
 def good() -> x509.Certificate:
-    return certificates.root_certificate(ec.generate_private_key(ec.SECP256R1()), NAMES, NOW)
+    return certificates.root_certificate(KeyInMemory.new(), NAMES, NOW)
 
 
 def changed(before: bytes, after: bytes) -> bytes:

@@ -14,6 +14,7 @@ from iotprovision.boards.catalogue import kit_by_name
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["main_job.py"], ["kits.py", "avr-iot-cellular-mini"]])
 def test_benchmark_is_within_its_limits(command: list[str]) -> None:
     """The other kits are held to the same limits in test_kits_page.py."""

@@ -10,9 +10,9 @@ import subprocess
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import yaml
@@ -25,8 +25,8 @@ from support.running import kit_folder, meters, run_command, run_tool
 from support.serial_peer import MemoryPort
 from support.simulated import kits_on_the_bus, simulator
 
-from iotprovision.boards.nedbg.board import Target
-from iotprovision.boards.nedbg.detection import FoundKit
+from iotprovision.boards.nedbg.secure_element import SecureElement
+from iotprovision.boards.nedbg.wifi_module import ClientArea, ModuleFlash
 from iotprovision.boards.nedbg.wire.provisioning_link import ProvisioningLink
 from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.aws.jitr_template import template
@@ -43,8 +43,11 @@ from iotprovision.simulator.kit.kinds import SimulatedKitName
 from iotprovision.simulator.models.modelled_uart import ModelledUart
 from iotprovision.simulator.models.provisioning_firmware import ProvisioningFirmware
 from iotprovision.simulator.usb.host import KitProcess, start_kits
-from iotprovision.steps.credentials import DeviceCertificate, WifiModuleCredentials
-from iotprovision.steps.identity import Chip, OwnIdentity
+from iotprovision.steps.credentials import CredentialsOfDevice, credentials_stored
+from iotprovision.steps.device_certificate import DeviceCertificate
+from iotprovision.steps.identity import OwnIdentity
+from iotprovision.steps.step import Step
+from iotprovision.steps.stored import Keeper
 from iotprovision.store.folder import Store
 
 JOB = ("--simulate", "-c", "aws", "-m", "jitr", "--json")
@@ -179,19 +182,20 @@ class Bench:
                 self.happens()
             return answered
 
-        self.target = Target(cast(FoundKit, None))
-        self.target.provisioning = ProvisioningLink(MemoryPort(answer).line(), (CLIENT_AREA,))
+        link = ProvisioningLink(MemoryPort(answer).line(), (CLIENT_AREA,))
+        self.client_area = ClientArea(ModuleFlash(lambda: link))
         self.files = Store(folder).for_kit("MCHP1")
         self.authority = Authority(Store(folder), Names())
         self.authority.create()  # if there is none
         self.identity = OwnIdentity(DeviceFiles(self.files), self.authority)
-        chip = Chip(self.target)
-        self.certificate = DeviceCertificate(self.target, chip, self.identity, self.authority, False, frozenset())
+        key = SecureElement(lambda: link)
+        held = (self.client_area,)
+        self.certificate = DeviceCertificate(key, self.identity, self.authority, False, frozenset(), held)
 
-    def credentials(self, endpoint: str) -> WifiModuleCredentials:
-        return WifiModuleCredentials(
-            self.target, self.identity, lambda: endpoint, self.files, lambda: datetime.now(timezone.utc)
-        )
+    def credentials(self, endpoint: str) -> Step:
+        keeper = Keeper(self.files, lambda: datetime.now(UTC), "provision")
+        (step,) = credentials_stored((self.client_area,), CredentialsOfDevice(self.identity, lambda: endpoint), keeper)
+        return step
 
 
 def test_what_an_erase_destroys_is_on_the_disk_before_it(tmp_path: Path) -> None:
@@ -314,13 +318,14 @@ def test_another_program_is_not_taken_for_the_provisioning_firmware(home: Path) 
 
 def test_certificates_are_handled_without_what_the_library_gives_up(tmp_path: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "sn0123A1B2C3D4E5F6EE")])
+    name = "sn0123A1B2C3D4E5F6EE"
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         authority = Authority(Store(tmp_path / "store"), Names())
         authority.create()
         request = x509.CertificateSigningRequestBuilder(subject).sign(key, hashes.SHA256())
-        certificate = authority.issue_device_certificate(request)
+        certificate = authority.issue_device_certificate(request, name)
         assert authority.device_certificate_is_current(certificate, coordinates(key.public_key())) is None
         authority.verification_certificate("0123456789abcdef" * 4)
 

@@ -13,7 +13,7 @@ from support.firmware_images import hex_image
 from support.running import Outcome, kit_folder, meters, run_tool
 from support.simulated import kits_on_the_bus, on_the_bus
 
-from iotprovision.boards.nedbg.detection import find_kit
+from iotprovision.boards.finding import find_kit
 from iotprovision.cloud.aws.server_authorities import server_authorities
 from iotprovision.errors import ExitCode
 from iotprovision.simulator.bench import Simulation

@@ -287,14 +287,14 @@ def test_a_certificate_of_another_chip_is_not_used(done: Done, tmp_path: Path) -
     store = home / "simulator" / "certificates"
     authority = Authority(Store(store), Names())
     other = ec.generate_private_key(ec.SECP256R1())
-    serial_number = bytes.fromhex("0123000000000000EE")
+    name = "sn0123000000000000EE"
     request = (
         x509.CertificateSigningRequestBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"sn{serial_number.hex().upper()}")]))
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
         .sign(other, SHA256())
     )
     file = store / done.kit["serial_number"] / "device.crt"
-    file.write_bytes(authority.issue_device_certificate(request).public_bytes(Encoding.PEM))
+    file.write_bytes(authority.issue_device_certificate(request, name).public_bytes(Encoding.PEM))
     outcome = run_tool(home, *JOB)
     assert outcome.code == 0, outcome.err
     (step,) = [step for step in outcome.document["steps"] if step["title"] == "Device certificate"]

@@ -1,17 +1,13 @@
-"""What a person sees and what is logged."""
+"""What a person sees."""
 
 from __future__ import annotations
 
 import io
-import logging
-import os
-import stat
-from pathlib import Path
 
 import pytest
 
 from iotprovision.findings import State
-from iotprovision.runs.report import LOG_FILE, LOG_SIZE, Reporter, set_up_log
+from iotprovision.runs.report import Reporter
 from iotprovision.steps.step import Record
 
 
@@ -51,18 +47,3 @@ def test_what_a_stream_can_show_in_its_own_way_is_left_to_it() -> None:
     out = io.TextIOWrapper(content, "utf-8", "surrogateescape", newline="")
     Reporter(out, io.StringIO(), {}, as_json=False).text("f \udcff")
     assert content.getvalue() == b"f \xff\n"
-
-
-@pytest.mark.skipif(os.name != "posix", reason="modes are of POSIX")
-def test_every_log_file_is_its_owners_alone(tmp_path: Path) -> None:
-    before = os.umask(0)
-    try:
-        set_up_log(tmp_path, "fatal", io.StringIO())
-        for _ in range(3):
-            logging.getLogger("iotprovision").info("x" * (LOG_SIZE // 2))
-    finally:
-        os.umask(before)
-        set_up_log(None, "fatal", io.StringIO())
-    files = list(tmp_path.glob(LOG_FILE + "*"))
-    assert len(files) > 1, "the log was never rotated"
-    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}

@@ -13,12 +13,12 @@ from pymcuprog.toolconnection import ToolUsbHidConnection
 from support.firmware_images import hex_image, image_path
 from support.simulated import kits_on_the_bus, on_the_bus
 
-from iotprovision.boards.nedbg.detection import find_kit
+from iotprovision.boards.finding import find_kit
 from iotprovision.boards.nedbg.programming import Difference, TargetProgrammer, reset_target
 from iotprovision.errors import AccessError, ExitCode, ProofError, UsageError
 from iotprovision.firmware.hex_image import HexImage
 from iotprovision.firmware.mcu import FLASH, USER_ROW, mcu_by_name
-from iotprovision.simulator.board.faults import Faults
+from iotprovision.simulator.conditions.faults import Faults
 from iotprovision.simulator.usb.host import KitProcess
 
 MCU = "atsamd21g18a"

@@ -12,7 +12,7 @@ from intelhex import IntelHex
 from support.firmware_images import hex_image
 from support.simulated import kits_on_the_bus, on_the_bus
 
-from iotprovision.boards.nedbg.detection import find_kit
+from iotprovision.boards.finding import find_kit
 from iotprovision.boards.nedbg.programming import TargetProgrammer
 from iotprovision.errors import AccessError, UsageError
 from iotprovision.firmware.hex_image import HexImage

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -100,7 +100,7 @@ def test_openssl_accepts_the_chain_of_a_chip(tmp_path, kind):
             x509.NameAttribute(NameOID.COMMON_NAME, root.common_name),
         ]
     )
-    begin, end = datetime(2015, 1, 1, tzinfo=timezone.utc), datetime(2055, 1, 1, tzinfo=timezone.utc)
+    begin, end = datetime(2015, 1, 1, tzinfo=UTC), datetime(2055, 1, 1, tzinfo=UTC)
     builder = x509.CertificateBuilder(name, name, key.public_key(), 1, begin, end)
     builder = builder.add_extension(x509.BasicConstraints(True, None), critical=True)
     builder = builder.add_extension(x509.SubjectKeyIdentifier(root.key_identifier), critical=False)

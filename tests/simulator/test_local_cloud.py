@@ -23,7 +23,7 @@ OWNER = """
 import sys, time
 from pathlib import Path
 from iotprovision.cloud.aws.account import Account
-from iotprovision.simulator.local_cloud import LocalCloud
+from iotprovision.simulator.cloud.aws import LocalCloud
 with LocalCloud(Path(sys.argv[1])) as cloud:
     Account(endpoint_url=cloud.endpoint_url, config_file=cloud.config_file).call("iot", "CreateThing", thingName="kept")
     print(cloud.mqtt_port, flush=True)

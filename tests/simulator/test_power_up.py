@@ -24,6 +24,7 @@ from iotprovision.cloud.aws.jitr_stack import JitrStack
 from iotprovision.cloud.aws.signer_registration import SignerRegistration
 from iotprovision.findings import State
 from iotprovision.formats.device_credentials import DeviceCredentials
+from iotprovision.formats.winc_flash import pages
 from iotprovision.simulator.board.surroundings import CloudAddress
 from iotprovision.simulator.chips.ecc608 import Ecc608
 from iotprovision.simulator.chips.winc1510 import Winc1510
@@ -74,7 +75,7 @@ class Bench:
 
     def fill(self, device: x509.Certificate, signer: x509.Certificate, endpoint: str) -> None:
         chain = [certificate.public_bytes(Encoding.DER) for certificate in (device, signer)]
-        for address, page in DeviceCredentials(*chain, thing_of(self.key), endpoint).pages().items():
+        for address, page in pages(0x5000, DeviceCredentials(*chain, thing_of(self.key), endpoint).image()).items():
             self.wifi_module.flash[address : address + len(page)] = page
 
     def provision(self, signer: Signer, account: Account) -> x509.Certificate:

@@ -9,8 +9,8 @@ import pytest
 import serial
 from support.simulated import eventually
 
-from iotprovision.simulator.board.faults import Faults
-from iotprovision.simulator.board.meters import Meters
+from iotprovision.simulator.conditions.faults import Faults
+from iotprovision.simulator.conditions.meters import Meters
 from iotprovision.simulator.debugger.serial_bridge import SerialBridge
 
 TERMINAL = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo terminals")

@@ -89,7 +89,7 @@ def test_a_fault_of_the_program_costs_no_application(home: Path, monkeypatch: py
         raise ZeroDivisionError
 
     before = flash(home)
-    monkeypatch.setattr("iotprovision.steps.credentials.device_request", faulty)
+    monkeypatch.setattr("iotprovision.boards.nedbg.secure_element.device_request", faulty)
     assert run_tool(home, *JOB, "provision").code == ExitCode.BUG
     assert flash(home) == before
 

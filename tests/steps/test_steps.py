@@ -1,12 +1,17 @@
 """Check, apply, check: on steps that change one place of a small world."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from iotprovision.errors import ProofError
+from iotprovision.cloud.aws.account import Account
+from iotprovision.cloud.aws.device_policy import DevicePolicy
+from iotprovision.errors import ExitCode, ProofError
 from iotprovision.findings import Finding, State
-from iotprovision.steps.step import CannotKnowError, Progress, Proof, Record, Rules, Step, run
+from iotprovision.simulator.cloud.aws import LocalCloud
+from iotprovision.steps.aws import PolicyOfDevices
+from iotprovision.steps.step import About, CannotKnowError, Progress, Proof, Record, Rules, Step, run
 
 
 class Place(Step):
@@ -152,3 +157,39 @@ def test_a_proof_looks_and_never_writes() -> None:
     with pytest.raises(ProofError, match="not as it should be"):
         perform(Proof(Place(world, "a", 2)))
     assert world == {"a": 1}
+
+
+SUSPECTS = {
+    About.KIT: "the kit is at fault",
+    About.ACCOUNT: "somebody else changes it",
+    About.STORE: "its disk is sound",
+}
+
+
+@pytest.mark.parametrize("about", [*About, None])
+def test_what_is_suspected_is_what_the_step_is_about(about: About | None) -> None:
+    step = Place({}, "a", 1, writes=lambda value: value + 1)
+    if about is not None:
+        step.about = about
+    with pytest.raises(ProofError) as raised:
+        perform(step)
+    suspected = [suspect for suspect, words in SUSPECTS.items() if words in raised.value.hint]
+    assert suspected == ([about] if about else [])
+    assert "run again" in raised.value.hint
+    assert "log file" in raised.value.hint
+
+
+def test_an_account_that_does_not_take_what_it_is_given_is_not_put_down_to_the_kit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with LocalCloud(tmp_path) as cloud:
+        step = PolicyOfDevices(
+            Account(endpoint_url=cloud.endpoint_url, config_file=cloud.config_file), overwrites=False
+        )
+        monkeypatch.setattr(DevicePolicy, "apply", lambda self: None)
+        with pytest.raises(ProofError) as raised:
+            perform(step)
+    assert raised.value.exit_code == ExitCode.PROOF
+    assert step.title in raised.value.what
+    assert "account" in raised.value.hint
+    assert "kit" not in raised.value.hint

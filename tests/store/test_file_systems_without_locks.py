@@ -9,6 +9,7 @@ import filelock
 import pytest
 
 from iotprovision.boards.nedbg.debugger_upgrade import finish_upgrade
+from iotprovision.boards.upgrade_turn import UpgradeTurn
 from iotprovision.errors import AccessError, ProvisioningError, StoreError
 from iotprovision.firmware.cache import FirmwareCache
 from iotprovision.firmware.debugger_archive import DebuggerArchive
@@ -65,5 +66,13 @@ def test_the_firmware_images(tmp_path: Path) -> None:
 def test_an_upgrade_of_a_debugger(tmp_path: Path) -> None:
     archive = DebuggerArchive.__new__(DebuggerArchive)  # it is not looked at before the lock is held
     with pytest.raises(AccessError) as raised:
-        finish_upgrade(archive, tmp_path / "upgrade.lock", lambda done, total: None)
+        finish_upgrade(archive, UpgradeTurn(tmp_path / "upgrade.lock"), lambda done, total: None)
     refused(raised, "IOTPROVISION_CACHE")
+
+
+@pytest.mark.usefixtures("without_locks")
+def test_the_store_can_still_be_read(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    (tmp_path / ".lock").touch()
+    (tmp_path / "one").write_bytes(b"1")
+    assert store.read_together(lambda: store.read("one")) == b"1"

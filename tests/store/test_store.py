@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.key_opens import counted_opens
 
 from iotprovision.errors import LockedError, StoreError, UsageError
 from iotprovision.store.folder import Store
@@ -45,6 +46,66 @@ def test_folders_and_files_are_the_owners_alone(tmp_path):
     assert mode(store.folder) == mode(kit.folder) == 0o700
     assert mode(store.path("root-ca.key")) == mode(kit.path("device.crt")) == 0o600
     assert store.read_secret("root-ca.key") == b"key"
+
+
+def test_files_that_belong_together_are_read_between_writes(tmp_path):
+    store = Store(tmp_path / "store")
+    assert store.read_together(lambda: store.read("one")) is None
+    assert not store.folder.exists(), "looking makes nothing"
+    store.write("one", b"1")
+    store.write("two", b"1")
+    assert store.read_together(lambda: (store.read("one"), store.read("two"))) == (b"1", b"1")
+    assert not store.has(".lock")
+
+    written = []
+
+    def look():
+        first = store.read("one")
+        if not written:  # another run, at the worst moment
+            written.append(True)
+            with Store(store.folder).lock():
+                store.write("one", b"2")
+                store.write("two", b"2")
+        return first, store.read("two")
+
+    assert store.read_together(look) == (b"2", b"2")
+    with Store(store.folder).lock(), pytest.raises(LockedError):
+        store.read_together(lambda: store.read("one"))
+
+
+def test_what_fails_while_others_write_is_tried_again(tmp_path):
+    store = Store(tmp_path / "store")
+    store.write("one", b"1")
+    tries = []
+
+    def look():
+        tries.append(True)
+        if len(tries) == 1:
+            with Store(store.folder).lock():
+                store.write("two", b"2")
+            raise StoreError("half of it")
+        return "whole"
+
+    assert store.read_together(look) == "whole"
+    with pytest.raises(StoreError, match="damaged"):
+        store.read_together(_damaged)
+
+
+def _damaged():
+    raise StoreError("damaged")
+
+
+@posix
+def test_a_key_is_looked_at_without_being_opened(tmp_path):
+    store = Store(tmp_path / "store")
+    assert store.secret_size("some.key") is None
+    store.write_secret("some.key", b"12345")
+    with counted_opens({"some.key"}) as opens:
+        assert store.secret_size("some.key") == 5
+    assert not opens
+    store.path("some.key").chmod(0o640)
+    with pytest.raises(StoreError, match="read or changed by others"):
+        store.secret_size("some.key")
 
 
 @posix

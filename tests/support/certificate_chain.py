@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -43,7 +43,7 @@ class Signer:
 
     common_name: str = "Example Signer FFFF"
     authority: bool = True
-    starts: datetime = field(default_factory=lambda: datetime.now(timezone.utc) - DAY)
+    starts: datetime = field(default_factory=lambda: datetime.now(UTC) - DAY)
     key: ec.EllipticCurvePrivateKey = field(default_factory=new_key)
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from iotprovision.simulator.board.faults import Faults
+from iotprovision.simulator.conditions.faults import Faults
 from iotprovision.simulator.kit.kinds import SimulatedKitName
 from iotprovision.simulator.usb.host import KitAnnouncement, KitProcess, attached, start_kits
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from cryptography import x509
@@ -20,8 +20,8 @@ def is_p384(certificate: x509.Certificate) -> bool:
 
 
 BEGIN, END = (
-    datetime(2020, 2, 29, 1, 2, 3, tzinfo=timezone.utc),
-    datetime(2051, 12, 31, 23, 59, 58, tzinfo=timezone.utc),
+    datetime(2020, 2, 29, 1, 2, 3, tzinfo=UTC),
+    datetime(2051, 12, 31, 23, 59, 58, tzinfo=UTC),
 )
 # Root CA 4 has a key on P-384, which the module does not know.
 AMAZON = [root for root in x509.load_pem_x509_certificates(server_authorities()) if not is_p384(root)]

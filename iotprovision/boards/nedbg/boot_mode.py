@@ -13,7 +13,7 @@ import usb.backend.libusb1
 import usb.core
 
 from iotprovision.boards.nedbg.debugger import UPGRADE_PRODUCT_ID, VENDOR_ID, list_debuggers
-from iotprovision.errors import AccessError, KitNotFoundError
+from iotprovision.errors import AccessError, KitNotFoundError, LockedError
 
 BOOT_MODE_WHY = (
     f"USB {VENDOR_ID:04x}:{UPGRADE_PRODUCT_ID:04x}: an upgrade of its debugger's firmware did not come to its end. "
@@ -81,6 +81,18 @@ def needs_finishing() -> bool:
 def in_boot_mode() -> KitNotFoundError:
     """What is said of a kit in boot mode that is not to be finished now."""
     return KitNotFoundError("A kit is in boot mode", BOOT_MODE_WHY, FINISH_HINT)
+
+
+def in_upgrade(serial_number: str) -> LockedError:
+    """What is said of a kit whose debugger another run is upgrading.
+
+    :param serial_number: empty where it is not known
+    """
+    return LockedError(
+        f"Another run is upgrading the debugger of {f'kit {serial_number}' if serial_number else 'a kit'}",
+        "The kit is in boot mode until its new firmware is written.",
+        "wait until the other run has ended, and leave the kit plugged in",
+    )
 
 
 def several_in_boot_mode(count: int) -> KitNotFoundError:

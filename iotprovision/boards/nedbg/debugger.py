@@ -27,6 +27,7 @@ from pymcuprog.pymcuprog_errors import (
     PymcuprogTargetVoltageError,
     PymcuprogToolConnectionError,
 )
+from serial.tools import list_ports
 
 from iotprovision.errors import AccessError, KitNotFoundError, ProvisioningError
 from iotprovision.interrupts import held
@@ -76,6 +77,14 @@ def list_other_probes() -> list[str]:
             continue
         found.append(f"{product} ({entry.get('vendor_id', 0):04x}:{entry.get('product_id', 0):04x})")
     return sorted(set(found))
+
+
+def serial_port(serial_number: str) -> str | None:
+    """The serial port that belongs to a debugger; None where the system shows none."""
+    for port in list_ports.comports():
+        if (port.serial_number or "").lower() == serial_number.lower():
+            return str(port.device)
+    return None
 
 
 @contextmanager

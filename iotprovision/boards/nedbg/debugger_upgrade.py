@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-import filelock
 from pydebuggerupgrade.pydebuggerupgrade_errors import PydebuggerupgradeError
 from pydebuggerupgrade.upgrader import Upgrader
 from pyedbglib.protocols.housekeepingprotocol import Jtagice3HousekeepingProtocol
@@ -32,10 +31,11 @@ from iotprovision.boards.nedbg.debugger import (
     VENDOR_ID,
     connection,
     list_debuggers,
+    serial_port,
     vendor_errors,
 )
-from iotprovision.boards.nedbg.detection import serial_port
-from iotprovision.errors import AccessError, LockedError, ProofError, ProvisioningError
+from iotprovision.boards.upgrade_turn import UpgradeTurn
+from iotprovision.errors import AccessError, ProofError, ProvisioningError
 from iotprovision.firmware.debugger_archive import DebuggerArchive
 from iotprovision.interrupts import held
 from iotprovision.progress import Progress
@@ -50,45 +50,47 @@ ACCESS_TIMEOUT = 3.0
 # The port comes with the debugger; some systems set it up a moment later, some not at all.
 PORT_TIMEOUT = 5.0
 POLL_INTERVAL = 0.02
-# Another run upgrades another kit meanwhile: 106 kB written and read, and two restarts.
-TURN_TIMEOUT = 120.0
 
 
-def upgrade_debugger(serial_number: str, archive: DebuggerArchive, lock_file: Path, progress: Progress) -> None:
+def upgrade_debugger(serial_number: str, archive: DebuggerArchive, turn: UpgradeTurn, progress: Progress) -> None:
     """Put other firmware into the debugger of one kit and wait until it is back. The MCU restarts.
 
-    :param lock_file: held meanwhile: two debuggers in boot mode at once could not be told apart
+    :param turn: taken meanwhile: two debuggers in boot mode at once could not be told apart
     :raises AccessError: the kit cannot be reached, or does not come back
     :raises KitNotFoundError: it is not there, or others are in boot mode
     :raises ProofError: the boot loader refused, or what it wrote does not read back
     :raises LockedError: other runs upgrade kits and do not come to an end
     """
-    with _own_turn(lock_file):
+    with turn.taken(serial_number) as come_further:
         if others := kits_in_boot_mode():
             raise _others_in_boot_mode(serial_number, others)
         had_port = serial_port(serial_number) is not None
         with held():
             _enter_boot_mode(serial_number)
-            _write(archive, progress)
+            come_further()
+            _write(archive, _telling(come_further, progress))
+        come_further()
         _await_back(lambda: serial_number if serial_number in _serial_numbers() else None, serial_number)
         if had_port:
             _await_port(serial_number)
 
 
-def finish_upgrade(archive: DebuggerArchive, lock_file: Path, progress: Progress) -> str:
+def finish_upgrade(archive: DebuggerArchive, turn: UpgradeTurn, progress: Progress) -> str:
     """Put firmware into the one debugger that is in boot mode, and wait until it is back.
 
     :returns: its serial number
     :raises KitNotFoundError: there are several in boot mode
     :raises AccessError, ProofError, LockedError: as in upgrade_debugger()
     """
-    with _own_turn(lock_file):
+    others = _serial_numbers()
+    with turn.taken("") as come_further:
         if (count := kits_in_boot_mode()) > 1:
             raise several_in_boot_mode(count)
-        others = _serial_numbers()
-        if count:  # else another run has just finished it
+        if count:  # else another run has just finished it, and the kit is back already
+            others = _serial_numbers()
             with held():
-                _write(archive, progress)
+                _write(archive, _telling(come_further, progress))
+            come_further()
         serial_number = _await_back(lambda: next(iter(sorted(_serial_numbers() - others)), None), "")
         _await_port(serial_number)
         return serial_number
@@ -197,26 +199,14 @@ def _wait(look: Callable[[], Value | None], timeout: float) -> Value | None:
     return seen or None
 
 
-@contextlib.contextmanager
-def _own_turn(lock_file: Path) -> Iterator[None]:
-    lock = filelock.FileLock(lock_file)
-    try:
-        lock_file.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=TURN_TIMEOUT)
-    except filelock.Timeout:
-        raise LockedError(
-            "Another run upgrades the debugger of a kit, and does not come to an end", f"It holds {lock_file}."
-        ) from None
-    except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
-        raise AccessError(
-            f"Cannot lock {lock_file}",
-            f"{error}\nIt is locked while a debugger is upgraded: two in boot mode could not be told apart.",
-            "make its folder writable, on a file system with locks; IOTPROVISION_CACHE names another",
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
+def _telling(come_further: Callable[[], None], progress: Progress) -> Progress:
+    """A progress that those who wait for their turn can see too."""
+
+    def tell(done: int, total: int) -> None:
+        come_further()
+        progress(done, total)
+
+    return tell
 
 
 class _WrittenBytes(logging.Handler):

@@ -9,9 +9,8 @@ from typing import Any
 
 from pyedbglib.protocols.housekeepingprotocol import Jtagice3HousekeepingProtocol
 
-from iotprovision.boards.nedbg.debugger import connection, list_debuggers, vendor_errors
+from iotprovision.boards.nedbg.debugger import connection, list_debuggers, serial_port, vendor_errors
 from iotprovision.boards.nedbg.debugger_identity import DAP_DEVICE_NAME
-from iotprovision.boards.nedbg.detection import serial_port
 from iotprovision.errors import AccessError, KitNotFoundError
 
 # The debugger leaves USB some milliseconds after it has answered; one that stays this long has not taken the command.

@@ -26,7 +26,7 @@ from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
 from iotprovision.cloud.aws import sandbox
-from iotprovision.cloud.aws.faults import ABSENT, code, explain
+from iotprovision.cloud.aws.call_errors import ABSENT, code, explain
 from iotprovision.errors import CloudDeniedError, CloudError, UsageError
 from iotprovision.formats.device_credentials import ENDPOINT_SIZE
 

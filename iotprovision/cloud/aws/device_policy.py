@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from iotprovision.cloud.aws.account import Account
-from iotprovision.cloud.aws.faults import EXISTS, code
+from iotprovision.cloud.aws.call_errors import EXISTS, code
 from iotprovision.cloud.aws.jitr_lambda import POLICY, policy
 from iotprovision.findings import Finding, State
 

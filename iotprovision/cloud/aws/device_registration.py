@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from iotprovision.cloud.aws.account import Account
-from iotprovision.cloud.aws.faults import EXISTS, code
+from iotprovision.cloud.aws.call_errors import EXISTS, code
 from iotprovision.cloud.aws.jitr_lambda import POLICY, thing_name
 from iotprovision.cloud.aws.signer_registration import certificate_id
 from iotprovision.errors import CloudError

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from botocore.exceptions import ClientError
 
 from iotprovision.cloud.aws.account import Account
-from iotprovision.cloud.aws.faults import ABSENT, code
+from iotprovision.cloud.aws.call_errors import ABSENT, code
 from iotprovision.cloud.aws.jitr_lambda import thing_name
 from iotprovision.errors import CloudDeniedError, CloudError
 

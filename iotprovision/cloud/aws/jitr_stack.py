@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from iotprovision.cloud.aws.account import Account
-from iotprovision.cloud.aws.faults import code, denied_action
+from iotprovision.cloud.aws.call_errors import code, denied_action
 from iotprovision.cloud.aws.jitr_parts import JitrParts
 from iotprovision.cloud.aws.jitr_template import STACK, TAG, is_as_deployed, template
 from iotprovision.errors import CloudDeniedError, CloudError
@@ -41,7 +41,9 @@ class JitrStack:
         :raises CloudDeniedError: the profile may not look
         :raises CloudError: a stack of this name is not ours to change
         """
-        stack = self._describe(STACK)
+        return self._finding(self._describe(STACK))
+
+    def _finding(self, stack: dict[str, Any] | None) -> Finding:
         if stack is None:
             strays = self._parts.strays()
             # Parts without a stack may be those of a stack that another run has just begun to make.
@@ -61,14 +63,11 @@ class JitrStack:
         :raises CloudDeniedError: the profile lacks a right, also one that CloudFormation uses in its name
         :raises CloudError: the stack belongs to someone else, failed, or did not come to an end in time
         """
-        stack = self._describe(STACK)
-        if stack is not None and stack["StackStatus"].endswith("_IN_PROGRESS"):
-            # Another run, or one that was interrupted: its work may be just what is wanted.
-            self._wait(stack["StackId"])
-        finding = self.state()
+        # What is done goes by the stack that was judged: one that another run makes meanwhile must not be deleted.
+        stack = self._at_rest()
+        finding = self._finding(stack)
         if finding.in_place and not anew:
             return
-        stack = self._describe(STACK)
         if stack is not None and (stack["StackStatus"] in _DEAD or self._template_is_current()):
             # A failed stack cannot be updated, and an update with the same template repairs nothing.
             self._delete(stack["StackId"])
@@ -79,6 +78,14 @@ class JitrStack:
             self._create()
         else:
             self._update(stack["StackId"])
+
+    def _at_rest(self) -> dict[str, Any] | None:
+        """The stack, as another run left it, or one that was interrupted: its work may be just what is wanted."""
+        stack = self._describe(STACK)
+        while stack is not None and stack["StackStatus"].endswith("_IN_PROGRESS"):
+            self._wait(stack["StackId"])
+            stack = self._describe(STACK)
+        return stack
 
     def _create(self) -> None:
         # Nothing is answered when another run was faster; then its stack is waited for.

@@ -16,7 +16,7 @@ from typing import Any
 from botocore import exceptions, xform_name
 
 from iotprovision.cloud.aws.account import Account
-from iotprovision.cloud.aws.faults import BAD_CREDENTIALS, DENIED, THROTTLED, code, denied_action, explain
+from iotprovision.cloud.aws.call_errors import BAD_CREDENTIALS, DENIED, THROTTLED, code, denied_action, explain
 from iotprovision.cloud.aws.jitr_lambda import POLICY
 from iotprovision.cloud.aws.jitr_template import FUNCTION, RULE, STACK
 from iotprovision.errors import CloudDeniedError, CloudError

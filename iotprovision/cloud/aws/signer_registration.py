@@ -7,7 +7,7 @@ share a subject and no text of an error is ever read.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -38,7 +38,7 @@ class SignerRegistration:
         account: Account,
         certificate: x509.Certificate,
         verification: Callable[[str], x509.Certificate],
-        clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.account = account
         self.certificate = certificate

@@ -1,1 +1,1 @@
-"""Where the keys of authorities lie."""
+"""Where the keys of authorities lie: one module a place."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from iotprovision.simulator.board.connection_record import ConnectionRecord
-from iotprovision.simulator.board.faults import Faults
-from iotprovision.simulator.board.meters import Meters
+from iotprovision.simulator.conditions.faults import Faults
+from iotprovision.simulator.conditions.meters import Meters
 
 if TYPE_CHECKING:
     from iotprovision.simulator.board.surroundings import Surroundings

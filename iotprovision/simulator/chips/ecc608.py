@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from iotprovision.formats.ecc608_zones import OTP_SIZE, SLOTS, coordinates, slot_size
-from iotprovision.simulator.board.faults import Faults
-from iotprovision.simulator.board.meters import Meters
+from iotprovision.simulator.conditions.faults import Faults
+from iotprovision.simulator.conditions.meters import Meters
 
 CONFIG_SIZE = 128
 WORD = 4

@@ -10,8 +10,8 @@ import re
 from typing import Any
 
 from iotprovision.formats.modem_memory import CERTIFICATE, CERTIFICATE_LIMIT, PRIVATE_KEY, PRIVATE_KEY_LIMIT, SLOTS
-from iotprovision.simulator.board.faults import Faults
-from iotprovision.simulator.board.meters import Meters
+from iotprovision.simulator.conditions.faults import Faults
+from iotprovision.simulator.conditions.meters import Meters
 
 FIRMWARE_VERSION = "8.0.5.13"
 STARTED = b"\r\n+SYSSTART\r\n"

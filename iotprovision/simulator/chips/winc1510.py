@@ -14,8 +14,8 @@ from collections.abc import Callable
 from iotprovision.formats.winc_flash import BOOT_FIRMWARE, CONTROL, FIRMWARE, PAGE, SECTOR, FlashArea
 from iotprovision.formats.winc_flash import SIZE as FLASH_SIZE
 from iotprovision.formats.winc_image import control_section_version, is_blank
-from iotprovision.simulator.board.faults import Faults
-from iotprovision.simulator.board.meters import Meters
+from iotprovision.simulator.conditions.faults import Faults
+from iotprovision.simulator.conditions.meters import Meters
 
 Version = tuple[int, int, int]
 

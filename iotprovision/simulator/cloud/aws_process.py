@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -161,17 +162,17 @@ def _say_why_a_handshake_is_refused() -> None:
 
 def _new_authority() -> tuple[str, str]:
     """Certificate and key of a root for the server's certificate, PEM."""
-    from datetime import datetime, timezone
 
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
     from iotprovision.pki.certificates import root_certificate
     from iotprovision.pki.names import Names
+    from iotprovision.pki.signers.key_files import KeyInMemory
 
     key = ec.generate_private_key(ec.SECP256R1())
     names = Names(organization="Local cloud", root_common_name="Local cloud Root CA")
-    certificate = root_certificate(key, names, datetime.now(timezone.utc))
+    certificate = root_certificate(KeyInMemory(key), names, datetime.now(UTC))
     private = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
     return certificate.public_bytes(Encoding.PEM).decode("ascii"), private.decode("ascii")
 

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from iotprovision.simulator.board.meters import Meters
+from iotprovision.simulator.conditions.meters import Meters
 from iotprovision.simulator.debugger import board_config
 from iotprovision.simulator.debugger.board_config import ConfigurationFlash
 from iotprovision.simulator.targets.icsp_script import IcspPins

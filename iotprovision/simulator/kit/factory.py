@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -30,7 +30,8 @@ from iotprovision.formats.ecc608_zones import (
     slot_size,
 )
 from iotprovision.formats.factory_certificates import VENDOR_ROOTS, FactoryRoot, compress, device_body, signer_body
-from iotprovision.pki.signers.key_files import KeyFiles
+from iotprovision.pki.signer import signing_key
+from iotprovision.pki.signers.key_files import KeyFile, KeyInMemory, Passphrase
 from iotprovision.simulator.chips.ecc608 import Ecc608
 from iotprovision.store.folder import Store
 
@@ -40,7 +41,7 @@ ROOT_KEY = "factory-root.key"
 # Two kits may be made at once; making a key takes milliseconds.
 ROOT_LOCK_TIMEOUT = 30.0
 
-MADE = datetime(2020, 6, 9, 22, tzinfo=timezone.utc)
+MADE = datetime(2020, 6, 9, 22, tzinfo=UTC)
 SIGNER_YEARS = 29
 # The chips of the one kind expire, those of the other do not.
 DEVICE_YEARS = {Kind.MAH1H: 0, Kind.MAH4I: 28}
@@ -114,8 +115,8 @@ def _root_of(key: ec.EllipticCurvePrivateKey, kind: Kind) -> FactoryRoot:
 
 def _root_key(state_folder: Path) -> ec.EllipticCurvePrivateKey:
     store = Store(state_folder / ROOT_FOLDER)
-    keys = KeyFiles(store, lambda: None)
+    key = KeyFile(store, ROOT_KEY, Passphrase())
     with store.lock(ROOT_LOCK_TIMEOUT):
-        if not store.path(ROOT_KEY).exists():
-            store.write_secret(ROOT_KEY, keys.encoded(ec.generate_private_key(ec.SECP256R1())))
-        return keys.load(ROOT_KEY)
+        if not key.exists:
+            store.write_secret(ROOT_KEY, KeyInMemory.new().encoded(None))
+    return signing_key(key)

@@ -26,10 +26,10 @@ from iotprovision.environment import Environment
 from iotprovision.errors import LockedError, ProvisioningError, StoreError, UsageError
 from iotprovision.formats.ecc608_zones import Kind
 from iotprovision.simulator.board.board import Board
-from iotprovision.simulator.board.meters import Meters
 from iotprovision.simulator.chips.ecc608 import Ecc608
 from iotprovision.simulator.chips.sequans import Sequans
 from iotprovision.simulator.chips.winc1510 import Winc1510
+from iotprovision.simulator.conditions.meters import Meters
 from iotprovision.simulator.debugger import debugger_flash
 from iotprovision.simulator.debugger.board_config import ConfigurationFlash, factory_configuration
 from iotprovision.simulator.kit.factory import new_identity

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from iotprovision.formats.winc_flash import ERASED, WIFI_CONNECTION
 from iotprovision.simulator.board.connection_record import ConnectionRecord
@@ -68,7 +68,7 @@ class WifiStation:
         self._surroundings = surroundings
         self._record = record
         self.left: Callable[[], None] | None = None
-        self._started = datetime.now(timezone.utc)
+        self._started = datetime.now(UTC)
         host.handlers.update(
             {
                 (WIFI, _GET_TIME): self._tell_time,

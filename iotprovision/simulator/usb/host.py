@@ -101,12 +101,12 @@ class KitProcess:
         return next(candidate for candidate in self.kits if kit in (None, candidate.kit))
 
     def meters(self, kit: str | None = None) -> dict[str, int]:
-        """The counters of a kit (see :class:`~iotprovision.simulator.board.meters.Meters`)."""
+        """The counters of a kit (see :class:`~iotprovision.simulator.conditions.meters.Meters`)."""
         values: dict[str, int] = self.control("meters", kit)
         return values
 
     def faults(self, kit: str | None = None, **values: Any) -> dict[str, Any]:
-        """Set faults of a kit by the names of :class:`~iotprovision.simulator.board.faults.Faults`; gives them all."""
+        """Set faults of a kit by the names of :class:`.faults.Faults`; gives them all."""
         faults: dict[str, Any] = self.control("faults", kit, values=values)
         return faults
 

@@ -6,11 +6,10 @@ import re
 import time
 from collections.abc import Callable
 
+from iotprovision.boards.nedbg.wire.wifi_line import console_line
 from iotprovision.boards.serial_port import SerialLine, shown
-from iotprovision.boards.wifi_network import LONGEST_LINE, WifiNetwork
+from iotprovision.boards.wifi_network import WifiNetwork
 from iotprovision.errors import ChipRefusedError, SerialLinkError, UsageError
-
-__all__ = ["BAUD_RATE", "READY_TIMEOUT", "Console", "DemoConsole", "HarmonyConsole", "WifiNetwork", "console_kind"]
 
 BAUD_RATE = 9600
 
@@ -65,7 +64,7 @@ class Console:
 
         :raises UsageError: the console cannot take this network
         """
-        return network.console_line()
+        return console_line(network)
 
     def wait_ready(self, timeout: float = READY_TIMEOUT) -> None:
         """Wait until the console answers."""
@@ -212,14 +211,7 @@ class HarmonyConsole(Console):
                     "The console of this kit's demo application splits its line at spaces and has no way to quote one.",
                     "use a network without one",
                 )
-        line = f"wifi -set {network.console_settings()}"
-        if len(line.encode()) > LONGEST_LINE:
-            raise UsageError(
-                "Network name and passphrase are too long together",
-                f"The console of this kit's demo takes {LONGEST_LINE - len('wifi -set ,,2')} bytes for both.",
-                "shorten the passphrase of the network",
-            )
-        return line
+        return console_line(network, "wifi -set")
 
     def set_wifi(self, network: WifiNetwork) -> None:
         # Another demo of the same kit joins all behind "wifi" to one network name: it would take -set for part of it.

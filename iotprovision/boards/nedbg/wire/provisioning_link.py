@@ -8,11 +8,11 @@ import re
 import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
 
-from iotprovision.boards.nedbg.wire import status_codes
 from iotprovision.boards.nedbg.wire.banner import About, Banner
+from iotprovision.boards.nedbg.wire.request import refused, request_line
 from iotprovision.boards.nedbg.wire.response import ResponseReader
 from iotprovision.boards.serial_port import SerialLine, shown
-from iotprovision.errors import ChipRefusedError, SerialLinkError
+from iotprovision.errors import SerialLinkError
 from iotprovision.formats.ecc608_zones import (
     OTP_SIZE,
     PUBLIC_KEY_SIZE,
@@ -49,11 +49,6 @@ RESET_AGAIN_AFTER = 1.5
 SPOIL_LINE = b",X\r\n"
 # A whole answer to a ping that repeats something else than hexadecimal digits, as tokens are.
 _WRONG_PONG = re.compile(rb"MC\+PONG=(?![0-9A-F]+\r\n).*?\r\nOK\r\n", re.DOTALL)
-
-# The firmware's line buffer holds 128 characters. With 127 characters before it a CR LF is one too many: the CR ends
-# the line and the LF is then answered with an overrun of its own.
-LONGEST_REQUEST = 126
-LONGEST_BLOB = 1024
 
 LEAVE_BRIDGE = b"\x04"
 # The firmware answers at once; the modem may be in the middle of 8 KiB, which take 0.7 s.
@@ -303,7 +298,7 @@ class ProvisioningLink:
         answer = self._reader.read_answer(what, self._line.clock() + COMMAND_TIMEOUT)
         if answer.status:
             self.needs_target_reset = False
-            raise _refused(what, "MC+BRIDGEMODE", answer.status)
+            raise refused(what, "MC+BRIDGEMODE", answer.status)
         # The modem may have spoken already; nothing was asked of it yet.
         self._reader.forget()
         try:
@@ -353,7 +348,7 @@ class ProvisioningLink:
         :param what: what the command does, to complete the sentence "Could not …"
         """
         text = blob.hex().upper() if blob is not None else None
-        request = _request(name, arguments, text)
+        request = request_line(name, arguments, text)
         self._prepare()
         _log.debug("%s", request)
         self._in_step = False
@@ -367,7 +362,7 @@ class ProvisioningLink:
         self._in_step = True
         self.needs_target_reset = False
         if answer.status:
-            raise _refused(what, request, answer.status)
+            raise refused(what, request, answer.status)
         return answer.lines
 
     def _prepare(self) -> None:
@@ -390,32 +385,6 @@ class ProvisioningLink:
                 "Anything sent now would be taken as data and written, or go to the modem.",
                 "reset the kit, or unplug it and plug it in again",
             )
-
-
-def _request(name: str, arguments: Sequence[int], blob: str | None) -> str:
-    """The request line. Numbers are plain decimal: the firmware takes a leading zero for octal, and its erase command
-    takes text for sector 0."""
-    numbers = list(arguments)
-    if blob is not None:
-        # A length of zero leaves the firmware waiting for a character it then refuses.
-        if not 1 <= len(blob) <= LONGEST_BLOB:
-            raise ValueError(f"a blob has 1 to {LONGEST_BLOB} characters, not {len(blob)}")
-        numbers.append(len(blob))
-    if any(number < 0 for number in numbers):
-        raise ValueError(f"negative number among {numbers}")
-    request = name + ("=" if numbers else "") + ",".join(f"{number:d}" for number in numbers)
-    if len(request) > LONGEST_REQUEST:
-        raise ValueError(f"the request has more than {LONGEST_REQUEST} characters")
-    return request
-
-
-def _refused(what: str, request: str, status: int) -> ChipRefusedError:
-    return ChipRefusedError(
-        f"Could not {what}",
-        f"{status_codes.source(status)} answered {request}: {status_codes.words(status)}.",
-        status_codes.hint(status),
-        status,
-    )
 
 
 def _slot(slot: int) -> int:
