@@ -41,7 +41,7 @@ class Option(Frozen):
     :param is_flag: it takes no value
     :param bare: its value where none is typed behind it; None for an option that needs one
     :param is_repeated: it may be given several times, and its value is all of them
-    :param choices: all values that it may have; empty for any
+    :param choices: all values that it may have, empty for any; a function where it takes time to know
     :param group: heading of the help that it stands under; empty for the first
     :param alternatives: only one goes of all options that have the same word here
     :param names_account: every command takes it that works with one cloud
@@ -58,7 +58,7 @@ class Option(Frozen):
     is_flag: bool = False
     bare: str | None = None
     is_repeated: bool = False
-    choices: tuple[str, ...] = ()
+    choices: tuple[str, ...] | Callable[[], tuple[str, ...]] = ()
     group: str = ""
     alternatives: str = ""
     names_account: bool = False
@@ -70,6 +70,11 @@ class Option(Frozen):
     def text(self) -> str:
         """Its help."""
         return self.help if isinstance(self.help, str) else self.help()
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """All values that it may have; empty for any."""
+        return self.choices if isinstance(self.choices, tuple) else self.choices()
 
     @property
     def keys(self) -> tuple[str, ...]:

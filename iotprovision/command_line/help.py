@@ -83,7 +83,7 @@ def _spelled(option: Option) -> str:
     spellings = ", ".join(option.spellings)
     if option.is_flag:
         return spellings
-    value = option.metavar or (f"{{{','.join(option.choices)}}}" if option.choices else option.name.upper())
+    value = option.metavar or (f"{{{','.join(option.values)}}}" if option.values else option.name.upper())
     return f"{spellings} {value}" if option.bare is None else f"{spellings} [{value}]"
 
 

@@ -83,8 +83,8 @@ def _how(option: Option) -> Mapping[str, Any]:
     values: dict[str, Any] = {"type": option.convert}
     if option.metavar:
         values["metavar"] = option.metavar
-    if option.choices:
-        values["choices"] = option.choices
+    if option.values:
+        values["choices"] = option.values
     if option.bare is not None:
         values |= {"nargs": "?", "const": option.bare}
     if option.is_repeated:

@@ -100,6 +100,6 @@ def _value(name: str, option: Option, value: Any) -> Any:
         return value
     if not isinstance(value, str) or not value:
         raise UsageError(f"{name} takes a text, not {'nothing' if value == '' else 'a list or a mapping'}")
-    if option.choices and value not in option.choices:
-        raise UsageError(f"{name} cannot be {value!r}", hint=f"one of {', '.join(option.choices)}")
+    if option.values and value not in option.values:
+        raise UsageError(f"{name} cannot be {value!r}", hint=f"one of {', '.join(option.values)}")
     return option.convert(value)

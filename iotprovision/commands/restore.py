@@ -34,21 +34,15 @@ _DATE = r"(\d{4})-?(\d\d)-?(\d\d)(?:[T ](\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.?(\d{1,
 """A day, or a time as far as it is known, as --list, its JSON and the names of the files have it."""
 
 
-def _only_help() -> str:
-    parts = _parts()
-    return (
-        f"put only this back; may be given several times: {', '.join(parts.names)} (default: all that has a backup, "
-        f"but not {' and '.join(parts.only_when_named)})"
-    )
-
-
 OPTIONS = (
     Option("list", ("--list",), "show the backups, and change nothing", is_flag=True),
     Option(
         "only",
         ("--only",),
-        _only_help,
+        "put only this part back, as --list calls it; may be given several times (default: all that has a backup, but "
+        "not the firmware of the Wi-Fi module)",
         metavar="PART",
+        choices=lambda: _parts().names,
         is_repeated=True,
     ),
     Option(
