@@ -1,4 +1,4 @@
-"""Every memory of a kit, and one that is made up, through the one step: written, emptied, restored, on simulated kits."""
+"""Every memory of a kit, and one that is made up, through the one step: written, emptied and restored."""
 
 from __future__ import annotations
 

@@ -86,8 +86,8 @@ class ProvisioningLink:
         owned_slots: Collection[int] = (),
     ) -> None:
         self._line = line
-        self._owned = tuple(owned)
-        self._owned_slots = frozenset(owned_slots)
+        self._owned = owned
+        self._owned_slots = owned_slots
         self._random = random
         self._reader = ResponseReader(line)
         self._in_step = False
