@@ -37,7 +37,7 @@ setup(
             "py.typed",
             "boards/kits.yaml",
             "cloud/aws/amazon-roots.pem",
-            "simulator/kit/catalogue/*.yaml",
+            "simulator/kit/catalogue/*/*.yaml",
             "simulator/usb/injected/sitecustomize.py",
         ]
     },

@@ -54,10 +54,7 @@ def _help_of_simulate() -> str:
     from iotprovision.runs.bench import default_simulated_kit, simulated_kits
 
     names = ", ".join(simulated_kits())
-    return (
-        f"work on a simulated kit and a local cloud: {names} (default: {default_simulated_kit()}); @emulated behind it "
-        "executes the firmware of most, #2, #3 ... is one more of a kind"
-    )
+    return f"work on a simulated kit and a local cloud: {names} (default: {default_simulated_kit()})"
 
 
 SHARED = (

@@ -76,7 +76,7 @@ def perform(job: Job, request: Request, bench: Bench, reporter: Reporter) -> Exi
     bench.open()
     kit = find_board(job, bench, reporter)
     authority = Authority(bench.store, Names())
-    account = AccountWork(authority, bench.account, False, job.forced, bench.azure())
+    account = AccountWork(authority, bench.account, False, job.forced, bench.azure(), job.method_options)
     with BoardSession(job, bench, reporter, kit, "unprovision") as session:
         device = DeviceWork(session.board, session.files, session.keeper, bench.factory_roots())
         confirm = functools.partial(bench.confirmed, agreed=request.agreed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from iotprovision.methods.method import Method, Writes
+from iotprovision.methods.method import Method
 from iotprovision.option import Need, Option
 
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
@@ -80,7 +80,7 @@ class Azure(Method):
     # The vendor's tool locks slots 10 to 12 for AWS only, and they play no part here: the certificates are the owner's.
     locks_slots = False
     connects_to_simulator = False
-    writes = Writes.CERTIFICATES
+    writes_names = False
     link_code = "azure"
     page = "Azure"
     removes_devices = True

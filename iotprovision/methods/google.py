@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from iotprovision.methods.method import Method, Writes
+from iotprovision.methods.method import Method
 
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class Google(Method):
     cloud = "google"
     shown = "Google"
     help = "for what is left: Google shut its Cloud IoT Core down in August 2023"
-    writes = Writes.NOTHING
+    writes_certificates = False
     locks_slots = False
     connects_to_simulator = False
     notice = (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
 TYPE_CHECKING = False  # importing it would cost a sixth of the time of --help
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -14,14 +12,6 @@ if TYPE_CHECKING:
     from iotprovision.steps.links import Link
     from iotprovision.steps.step import Step
     from iotprovision.store.folder import Store
-
-
-class Writes(Enum):
-    """What of a device's credentials a method puts on a board."""
-
-    NOTHING = "nothing"
-    CERTIFICATES = "certificates of the device and of its signer"
-    CERTIFICATES_AND_NAMES = "these, thing name and endpoint"
 
 
 class Method:
@@ -48,8 +38,10 @@ class Method:
     notice = ""
     """What a person must know before anything is done."""
 
-    writes = Writes.CERTIFICATES_AND_NAMES
-    """What is put where the board keeps its credentials."""
+    writes_certificates = True
+    """Whether certificates of the device and of its signer are put where the board keeps its credentials."""
+    writes_names = True
+    """Whether thing name and endpoint are put there too."""
     locks_slots = True
     """Whether slots 10 to 12 of the secure element are locked behind what was proved."""
     connects_to_simulator = True

@@ -12,7 +12,7 @@ from iotprovision.boards.wifi_network import WifiNetwork
 from iotprovision.errors import UsageError
 from iotprovision.firmware.debugger_archive import DebuggerArchive
 from iotprovision.formats.winc_image import WincImage
-from iotprovision.methods.method import Method, Writes
+from iotprovision.methods.method import Method
 from iotprovision.methods.work import AccountWork, DeviceWork
 from iotprovision.steps.credentials import CredentialsOfDevice, credentials_stored
 from iotprovision.steps.debugger_firmware import ACTION as DEBUGGER_UPGRADE
@@ -115,9 +115,9 @@ class Plan:
     def _on_board(self, device: DeviceWork, identity: Identity) -> list[Step]:
         """What the method makes known, and then where the board keeps what the method writes of it."""
         method, steps = self._method, self._method.device_steps(self._account, device, identity)
-        if method.writes is Writes.NOTHING:
+        if not method.writes_certificates:
             return steps
-        has_names = method.writes is Writes.CERTIFICATES_AND_NAMES
+        has_names = method.writes_names
         endpoint = (lambda: method.endpoint(self._account, device)) if has_names else None
         credentials = CredentialsOfDevice(identity, endpoint)
         return steps + credentials_stored(device.board.credentials, credentials, device.keeper(PROVISION))
@@ -140,7 +140,7 @@ class Plan:
             steps.append(Proof(DebuggerFirmware(device.board.debugger, archive, turn, ask_again=True)))
         if PROVISION in self._actions:
             steps += [Proof(step) for step in self._on_board(device, identity)]
-            if self._method.writes is not Writes.NOTHING:
+            if self._method.writes_certificates:
                 steps.append(Challenge(device.board.key, identity, secrets.token_bytes))
         if LINKS in self._actions:
             steps.append(Proof(self._links(device, identity)))

@@ -345,7 +345,8 @@ def default_simulated_kit() -> str:
 
 def kits_with_radio() -> tuple[str, ...]:
     """Simulated kits whose programs can join a simulated network; others have none, or no program that would."""
-    from iotprovision.simulator.kit.kinds import EMULATED, KINDS
+    from iotprovision.simulator.kit.catalogue import EMULATED
+    from iotprovision.simulator.kit.kinds import KINDS
 
     return tuple(f"{name}{EMULATED}" for name, kind in KINDS.items() if kind.has_radio)
 

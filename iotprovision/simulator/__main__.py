@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from iotprovision.errors import ExitCode, ProvisioningError, UsageError
-from iotprovision.simulator.kit.catalogue import DEFAULT
-from iotprovision.simulator.kit.kinds import EMULATED, KINDS, SimulatedKitName
+from iotprovision.simulator.kit.catalogue import DEFAULT, EMULATED
+from iotprovision.simulator.kit.kinds import KINDS, SimulatedKitName
 
 
 def _parser() -> argparse.ArgumentParser:

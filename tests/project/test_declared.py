@@ -14,9 +14,10 @@ from support.source import ROOT, Fault, Source, check, last_name, made_up, packa
 from iotprovision.cli import main
 from iotprovision.command_line.command import options_of
 from iotprovision.command_line.options import options
-from iotprovision.commands import Commands
+from iotprovision.commands import COMMANDS
 from iotprovision.environment import Environment
-from iotprovision.simulator.kit.kinds import EMULATED, KINDS
+from iotprovision.simulator.kit.catalogue import EMULATED
+from iotprovision.simulator.kit.kinds import KINDS
 
 ASKED = ("job", "request")
 """What holds the values of options once they are read."""
@@ -81,8 +82,7 @@ def fields_of_kits() -> set[str]:
 
 def declared_options() -> set[str]:
     """All that any command takes, by the names that their values have."""
-    commands = Commands()
-    rows = [*options(), *(row for command in commands.values() for row in options_of(command))]
+    rows = [*options(), *(row for command in COMMANDS.values() for row in options_of(command))]
     return {row.name for row in rows}
 
 

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = Path(iotprovision.__file__).parent
 SECTION = re.compile(r"^## (?P<title>.+)\n(?P<text>(?:(?!^## ).*\n)*)", re.MULTILINE)
 BLOCK = re.compile(r"(?P<before>(?:^.+\n)+)\n```(?P<kind>\w+)\n(?P<content>(?:(?!```).*\n)*)```$", re.MULTILINE)
-PATH = re.compile(r"(?P<how>[Aa]ppend|[Aa] new file)[^`]*`(?P<path>[^`]+)`")
+PATH = re.compile(r"(?P<how>[Aa]ppend|[Aa] new file)[^`]*`(?P<path>[^`]*/[^`]+)`")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from iotprovision.formats.ecc608_zones import Kind as SecureElementKind
 from iotprovision.simulator.board.board import Board, Microcontroller
 from iotprovision.simulator.debugger.nedbg import Target
 from iotprovision.simulator.kit import catalogue
+from iotprovision.simulator.kit.catalogue import EMULATED, EMULATORS
 from iotprovision.simulator.targets.icsp_part import PIC24FJ128GA705
 from iotprovision.simulator.targets.icsp_target import IcspTarget
 from iotprovision.simulator.targets.swd_part import ATSAMD21G18A
@@ -45,7 +46,7 @@ class Part(Protocol):
 
 @dataclass(frozen=True)
 class Family:
-    """What stands for the MCUs of a family.
+    """What stands for the MCUs of a family: a folder of the catalogue.
 
     :param target: the side towards the debugger, made of board, part and microcontroller
     :param parts: the MCUs
@@ -58,18 +59,16 @@ class Family:
 
 
 FAMILIES = {
-    "mega-avr": Family(UpdiTarget, (ATMEGA4808,), "iotprovision.simulator.emulators.emulated_avr:EmulatedAvr"),
-    "avr-db": Family(
-        UpdiTarget, (AVR128DB48, AVR128DB64), "iotprovision.simulator.emulators.emulated_avr:EmulatedCellularAvr"
-    ),
+    "mega-avr": Family(UpdiTarget, (ATMEGA4808,), EMULATORS["mega-avr"]),
+    "avr-db": Family(UpdiTarget, (AVR128DB48, AVR128DB64), EMULATORS["avr-db"]),
     "pic24": Family(IcspTarget, (PIC24FJ128GA705,)),
-    "sam-d21": Family(SwdTarget, (ATSAMD21G18A,), "iotprovision.simulator.emulators.emulated_sam:EmulatedSam"),
+    "sam-d21": Family(SwdTarget, (ATSAMD21G18A,), EMULATORS["sam-d21"]),
 }
 
 
 @dataclass(frozen=True)
 class KitKind:
-    """One kit of the catalogue: a file of the folder ``catalogue``, which is called as the kit is on a command line.
+    """One kit of the catalogue: a file in the folder of its family, which is called as the kit is on a command line.
 
     :param register_name: KITNAME as the factory writes it
     :param family: of its MCU
@@ -97,27 +96,24 @@ class _Kinds(Mapping[str, KitKind]):
     """All kits of the catalogue, by their names."""
 
     def __getitem__(self, name: str) -> KitKind:
-        if name not in catalogue.names():
-            raise KeyError(name)
         return _read(catalogue.file(name))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(catalogue.names())
+        return iter(catalogue.families())
 
     def __len__(self) -> int:
-        return len(catalogue.names())
+        return len(catalogue.families())
 
 
 @functools.cache
 def _read(file: Path) -> KitKind:
     fields: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
-    family, secure_element = FAMILIES[fields.pop("family")], SecureElementKind[fields.pop("secure_element")]
+    family, secure_element = FAMILIES[file.parent.name], SecureElementKind[fields["secure_element"]]
     part = next(part for part in family.parts if part.name == fields["part"])
     return KitKind(**{**fields, "family": family, "part": part, "secure_element": secure_element})
 
 
 KINDS = _Kinds()
-EMULATED = "@emulated"
 _NAME = re.compile(r"(?P<kind>[a-z0-9-]+?)(?P<emulated>@emulated)?(?P<number>#(?:[2-9]|[1-9][0-9]))?")
 
 
