@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from support.processes import runs_at_once, scripts_at_once
 from support.running import Outcome
 
@@ -26,6 +27,7 @@ def share_one_authority(home: Path, outcomes: list[Outcome]) -> None:
     authority.prove_keys()
 
 
+@pytest.mark.slow
 def test_eight_runs_on_an_empty_store_make_one_authority(tmp_path: Path) -> None:
     home = tmp_path / "home"
     outcomes = runs_at_once(EIGHT, home, "-c", "azure", "certs", "--json")
