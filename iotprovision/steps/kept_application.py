@@ -130,12 +130,20 @@ class ApplicationPutBack(Step):
     about = About.KIT
     proof = "read back, every byte equal"
     would = "program it again"
-    needs = Program.NONE
-    brings = Program.APPLICATION
 
     def __init__(self, programmer: Programmer, kept: ApplicationKept) -> None:
         self._programmer = programmer
         self._kept = kept
+
+    @property
+    def needs(self) -> Program | None:  # type: ignore[override]
+        """None where the MCU held nothing: then it is not stopped for this."""
+        return Program.NONE if self._kept.image else None
+
+    @property
+    def brings(self) -> Program | None:  # type: ignore[override]
+        """None where the MCU held nothing."""
+        return Program.APPLICATION if self._kept.image else None
 
     def check(self, progress: Progress) -> Finding:
         image = self._kept.image

@@ -34,11 +34,13 @@ PROGRAM_TIMEOUT = 120.0
 
 
 def command_lines(page: Path) -> Iterator[str]:
-    """The command lines of a page: whole lines of its blocks, and those in its sentences."""
-    fenced = False
+    """The command lines of a page: whole lines of its blocks, and those in its sentences; none out of a program."""
+    fenced = program = False
     for line in page.read_text(encoding="utf-8").splitlines():
         if line.lstrip().startswith("```"):
-            fenced = not fenced
+            fenced, program = not fenced, line.strip() == "```python"
+            continue
+        if program:
             continue
         match = COMMAND.match(line) if fenced or line.startswith("    ") else None
         found = [match[1]] if match else [] if fenced else INLINE.findall(line)
