@@ -51,6 +51,8 @@ def find_board(job: Job, bench: Bench, reporter: Reporter) -> FoundKit:
 class BoardSession:
     """A context manager: inside it the board is locked, and no other run can use it.
 
+    Entering it raises AccessError where a person said which kit it is, and its MCU is not that kit's.
+
     :param command: what is done: backups say who saved them
     """
 
@@ -75,6 +77,9 @@ class BoardSession:
             if not self._job.dry_run:
                 resources.enter_context(self.files.lock())
             resources.enter_context(self.board)
+            if self.kit.name_given:
+                self._prove_mcu()
+                self.board.bring(Program.ANY)  # preparing a step may ask the debugger
             self._resources = resources.pop_all()
         return self
 
@@ -206,8 +211,13 @@ class BoardSession:
 
         :raises AccessError: it has no power, is locked, or is another one
         """
-        if self._is_proved or (self._kept is None and not self.kit.name_given):
+        if self._is_proved or self._kept is None:
             return
+        self._prove_mcu()
+        if self._plan[0].needs is not Program.NONE:
+            self.board.bring(Program.ANY)
+
+    def _prove_mcu(self) -> None:
         if mcu_by_name(self.kit.mcu).programmed_with_scripts:
             self._bench.cache().scripts_for(self.kit.mcu)  # fetched and checked before anything is done
         try:
@@ -222,8 +232,6 @@ class BoardSession:
                 f"name the right kit with --kit\n{error.hint}",
             ) from error
         self._is_proved = True
-        if not self._plan or self._plan[0].needs is not Program.NONE:
-            self.board.bring(Program.ANY)
 
     def _put_application_back(self, records: Sequence[Record]) -> None:
         """After a failure: the board gets back what it held, or the new application where it had that already."""

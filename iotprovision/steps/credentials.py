@@ -40,7 +40,13 @@ class CredentialsOfDevice:
 def credentials_stored(
     memories: Sequence[CredentialMemory], credentials: CredentialsOfDevice, keeper: Keeper
 ) -> list[Step]:
-    """A step for each memory, in the order of the board."""
+    """A step for each memory, in the order of the board.
+
+    :raises UsageError: a memory cannot do without an endpoint, and there is none
+    """
+    if not credentials.has_names:
+        for memory in memories:
+            memory.check_endpoint(None)
 
     def content(memory: CredentialMemory) -> bytes | None:
         known = credentials.get()

@@ -60,6 +60,7 @@ class LinksOnDrive(Step):
                 "The links carry it, and it is kept there when the kit is provisioned.",
                 "run with the action provision first",
             )
+        self._page.check()
 
     def check(self, progress: Progress) -> Finding:
         device = self._device()

@@ -8,7 +8,7 @@ from datetime import datetime
 from iotprovision import interrupts
 from iotprovision.boards.memory import Content, Memory
 from iotprovision.errors import ChipRefusedError
-from iotprovision.findings import Finding, State
+from iotprovision.findings import CannotKnowError, Finding, State
 from iotprovision.steps.step import About, Progress, Step
 from iotprovision.store import backups
 from iotprovision.store.folder import Store
@@ -92,7 +92,7 @@ class Stored(Step):
     def check(self, progress: Progress) -> Finding:
         wanted = self._wanted()
         if wanted is None:
-            return Finding(State.MISSING, "there is no device certificate yet")
+            raise CannotKnowError("what it shall hold is not known yet")
         self._fits(wanted)
         difference = self._memory.difference(wanted, progress, self._exact)
         if difference is None:

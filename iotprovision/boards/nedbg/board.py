@@ -104,7 +104,7 @@ class NedbgBoard:
         number = kit.serial_number
         self.programmer = Microcontroller(kit.mcu, self._programming_session)
         self.key = self.factory = SecureElement(self.link)
-        self.page = Page(number, kit.name, kit.kit.links)
+        self.page = Page(number, kit.name, kit.name_given, kit.kit.links)
         self.debugger = NedbgDebugger(self)
         self._module_flash = ModuleFlash(self.link)
         registers = BoardRegisters(number)

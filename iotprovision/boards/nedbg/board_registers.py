@@ -52,17 +52,27 @@ class Page:
     """The page on the drive of a kit (CLICK-ME.HTM), which leads to a cloud and may name the device.
 
     :param kit_name: for messages
+    :param kit_is_said: nobody but a person said which kit it is
     :param codes: what the register that chooses the page holds for each page
     """
 
     needs = Program.ANY
     kind = BoardRegisters.kind
 
-    def __init__(self, serial_number: str, kit_name: str, codes: Mapping[str, int]) -> None:
+    def __init__(self, serial_number: str, kit_name: str, kit_is_said: bool, codes: Mapping[str, int]) -> None:
         self._serial_number = serial_number
         self._codes = codes
+        self._kit_is_said = kit_is_said
         self.kit_name = kit_name
         self.names = tuple(codes)
+
+    def check(self) -> None:
+        """Make sure that there are registers, before anything is done. Kits that said their name have read them.
+
+        :raises AccessError: the debugger does not tell them
+        """
+        if self._kit_is_said:
+            registers.read(self._serial_number, ["KITNAME"])
 
     def read(self) -> PageLink:
         """Where it leads to; the debugger is asked."""
