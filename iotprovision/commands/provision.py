@@ -69,8 +69,6 @@ class Provisioning:
             self._reporter.notice(self._method.notice)
         self._bench.open()
         kit = None if self._actions == {CERTS} else self._find_board()
-        if kit and network:
-            self._check_network(kit, network)
         account = self._account_work(names)
         plan = Plan(self._method, self._actions, account)
         try:
@@ -88,6 +86,8 @@ class Provisioning:
     ) -> None:
         self._check_actions(kit)
         demo = self._application_firmware(kit) if APPLICATION in self._actions else None
+        if network:
+            self._check_network(kit, network)
         with BoardSession(self._job, self._bench, self._reporter, kit, PROVISION) as session:
             device = DeviceWork(session.board, session.files, session.keeper, self._bench.factory_roots(), id_scope)
             application = Application(session.board.programmer, demo.load, demo.name) if demo else None

@@ -239,7 +239,8 @@ class BoardSession:
         titles = [record.title for record in records]
         if kept is None or kept.title not in titles or self._holds_application:
             return
-        was_programmed = Application.title in titles
+        chosen = self._programs.get(Program.APPLICATION)
+        was_programmed = chosen is not None and chosen.title in titles
         step = (
             self._bringing(Program.APPLICATION) if was_programmed else ApplicationPutBack(self.board.programmer, kept)
         )

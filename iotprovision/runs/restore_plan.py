@@ -12,7 +12,7 @@ from iotprovision.formats.winc_image import WincImage
 from iotprovision.runs.board_session import BoardSession
 from iotprovision.steps.kept_application import KIND as APPLICATION_KIND
 from iotprovision.steps.links import DebuggerRestarted
-from iotprovision.steps.programs import Application
+from iotprovision.steps.programs import ApplicationRestored
 from iotprovision.steps.restoring import restored
 from iotprovision.steps.step import Step
 from iotprovision.steps.wifi_module_firmware import KIND as WIFI_MODULE_KIND
@@ -84,7 +84,7 @@ def restore(session: BoardSession, chosen: Mapping[str, Backup], as_they_are: bo
     application = None
     if APPLICATION in chosen:
         path, mcu = files.path(chosen[APPLICATION].name), session.kit.mcu
-        application = Application(board.programmer, lambda: HexImage.load(path, mcu), path.name, COMMAND)
+        application = ApplicationRestored(board.programmer, lambda: HexImage.load(path, mcu), path.name)
     session.execute(steps, application)
 
 

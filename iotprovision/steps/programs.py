@@ -56,13 +56,15 @@ class Application(ProgramInFlash):
     """The program that the board runs from now on: the demo, or the user's own."""
 
     title = "Application"
+    action = "application"
     brings = Program.APPLICATION
 
-    def __init__(
-        self, programmer: Programmer, load: Callable[[], HexImage], name: str, action: str = "application"
-    ) -> None:
-        super().__init__(programmer, load, name)
-        self.action = action
+
+class ApplicationRestored(Application):
+    """The program that the board runs from now on comes out of a backup."""
+
+    title = "Application from the backup"
+    action = "restore"
 
 
 class ProvisioningFirmware(ProgramInFlash):
