@@ -239,9 +239,9 @@ def test_a_kit_that_becomes_busy_while_status_looks_at_others(desk: Desk, monkey
     with ExitStack() as stack:
         seen: list[str] = []
 
-        def look_and_let_a_run_begin(kit, *arguments):  # type: ignore[no-untyped-def]
-            seen.append(kit.serial_number)
-            found = look(kit, *arguments)
+        def look_and_let_a_run_begin(board, *arguments):  # type: ignore[no-untyped-def]
+            seen.append(board.kit.serial_number)
+            found = look(board, *arguments)
             if len(seen) == 1:
                 other = ({first, second} - set(seen)).pop()
                 stack.enter_context(kit_held_by_another(desk.home / other))

@@ -99,9 +99,10 @@ def test_the_end_of_the_service_is_told_once(done: Done) -> None:
     assert "account" not in done.first.document, "no account is asked"
 
 
-def test_help_says_it_too(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert run_tool(tmp_path, "--help").code == 0
-    assert "August 2023" in " ".join(capsys.readouterr().out.split())
+def test_help_says_it_too(tmp_path: Path) -> None:
+    outcome = run_tool(tmp_path, "--help")
+    assert outcome.code == 0
+    assert "August 2023" in " ".join(outcome.out.split())
 
 
 def test_wifi_is_set_through_the_demo(done: Done) -> None:
