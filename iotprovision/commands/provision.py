@@ -69,6 +69,8 @@ class Provisioning:
             self._reporter.notice(self._method.notice)
         self._bench.open()
         kit = None if self._actions == {CERTS} else self._find_board()
+        if kit and network:
+            self._check_network(kit, network)
         account = self._account_work(names)
         plan = Plan(self._method, self._actions, account)
         try:
@@ -86,8 +88,6 @@ class Provisioning:
     ) -> None:
         self._check_actions(kit)
         demo = self._application_firmware(kit) if APPLICATION in self._actions else None
-        if network:
-            self._check_network(kit, network)
         with BoardSession(self._job, self._bench, self._reporter, kit, PROVISION) as session:
             device = DeviceWork(session.board, session.files, session.keeper, self._bench.factory_roots(), id_scope)
             application = Application(session.board.programmer, demo.load, demo.name) if demo else None
@@ -175,7 +175,8 @@ class Provisioning:
         )
 
     def _check_network(self, kit: FoundKit, network: WifiNetwork) -> None:
-        demo_of = "" if self._job.application or APPLICATION not in self._actions else self._method.cloud
+        gets_demo = APPLICATION in self._actions and self._job.application is None and self._has_demo(kit)
+        demo_of = self._method.cloud if gets_demo else ""
         for warning in self._bench.board(kit).check_network(network, demo_of):
             self._reporter.warning(warning)
 
@@ -200,8 +201,8 @@ class Provisioning:
 
         :raises UsageError: the vendor made no demo for this cloud and kit
         """
-        file, job = self._job.application, f"demo-{self._method.cloud}"
-        if file is None and job not in load_index().jobs_of(kit.name):
+        file = self._job.application
+        if file is None and not self._has_demo(kit):
             others = " ".join(action for action in self._job.actions if action != APPLICATION)
             raise UsageError(
                 f"The vendor made no {self._method.shown} demo application for {kit.name}",
@@ -209,7 +210,14 @@ class Provisioning:
                 (f"iotprovision {words_for(self._method)} {others}\n" if others else "")
                 + "or give an application with -app FILE",
             )
-        return self._bench.firmware(kit, job, file)
+        return self._bench.firmware(kit, self._demo, file)
+
+    @property
+    def _demo(self) -> str:
+        return f"demo-{self._method.cloud}"
+
+    def _has_demo(self, kit: FoundKit) -> bool:
+        return self._demo in load_index().jobs_of(kit.name)
 
     def _power_up(self) -> Mapping[str, Any]:
         demo = self._job.application is None
