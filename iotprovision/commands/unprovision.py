@@ -83,7 +83,8 @@ def perform(job: Job, request: Request, bench: Bench, reporter: Reporter) -> Exi
         steps = method.removal(account, device, confirm, job.force)
         if request.erase_credentials:
             for memory in session.board.credentials:
-                title = f"Credentials out of the {memory.called.rpartition(' in the ')[2]}"
+                _, in_the, place = memory.called.rpartition(" in the ")
+                title = f"Credentials out of {'the ' if in_the else ''}{place}"
                 steps.append(Emptied(memory, session.keeper(), title))
         try:
             session.execute(steps)

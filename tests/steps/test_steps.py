@@ -11,7 +11,7 @@ from iotprovision.errors import ExitCode, ProofError
 from iotprovision.findings import Finding, State
 from iotprovision.simulator.cloud.aws import LocalCloud
 from iotprovision.steps.aws import PolicyOfDevices
-from iotprovision.steps.step import About, CannotKnowError, Progress, Proof, Record, Rules, Step, run
+from iotprovision.steps.step import About, CannotKnowError, NoBoard, Progress, Proof, Record, Rules, Step, run
 
 
 class Place(Step):
@@ -28,7 +28,6 @@ class Place(Step):
         self.title = f"Place {name}"
         self.world, self.name, self.value, self.writes = world, name, value, writes
         self.written = 0
-        self.finished: list[bool] = []
 
     def check(self, progress: Progress) -> Finding:
         found = self.world.get(self.name)
@@ -41,9 +40,6 @@ class Place(Step):
         self.written += 1
         self.world[self.name] = self.writes(self.value)
         return f"wrote {self.value}"
-
-    def finish(self, in_place: bool) -> None:
-        self.finished.append(in_place)
 
 
 class Silent:
@@ -60,6 +56,16 @@ class Silent:
 
     def step_ends(self, record: Record) -> None:
         pass
+
+
+class Ends(NoBoard):
+    """A stage that remembers how each step ended."""
+
+    def __init__(self) -> None:
+        self.in_place: dict[str, bool] = {}
+
+    def ends(self, step: Step, in_place: bool) -> None:
+        self.in_place[step.title] = in_place
 
 
 def perform(*steps: Step, rules: Rules = Rules()) -> list[Record]:  # noqa: B008 - frozen
@@ -98,10 +104,11 @@ def test_what_does_not_hold_after_writing_ends_the_run() -> None:
 def test_a_dry_run_writes_nothing_and_says_what_it_would_do() -> None:
     world = {"b": 2}
     missing, right = Place(world, "a", 1), Place(world, "b", 2)
-    records = perform(missing, right, rules=Rules(dry_run=True))
+    stage = Ends()
+    records = list(run([missing, right], Rules(dry_run=True), Silent(), stage))
     assert world == {"b": 2}
     assert [record.done for record in records] == ["would write it", "would do nothing"]
-    assert (missing.finished, right.finished) == ([False], [True])
+    assert stage.in_place == {missing.title: False, right.title: True}
 
 
 def test_a_dry_run_says_what_would_be_written_again() -> None:
