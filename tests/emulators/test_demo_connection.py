@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from support.certificate_chain import Signer, id_of, thing_of
 from support.simulated_chips import board_with, flash_of, private_key
 
+from iotprovision.boards.nedbg.wire.wifi_line import warnings
 from iotprovision.boards.wifi_network import WifiNetwork
 from iotprovision.cloud.aws.account import Account
 from iotprovision.cloud.aws.device_policy import DevicePolicy
@@ -273,4 +274,4 @@ def test_wep_is_taken_and_nothing_happens(board: Board) -> None:
         assert power.tell(b"wifi lab,0123456789,3\n").startswith(b"OK\r\n")
         assert board.connections.asked_for == ""
         assert "did not ask" in (demo_joins(board, power.mcu) or "")
-    assert "OK" in WifiNetwork("lab", "0123456789", "wep").warnings[0]
+    assert "OK" in warnings(WifiNetwork("lab", "0123456789", "wep"))[0]
