@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydebuggerconfig.boardconfig import BoardConfig
-
 from iotprovision.boards.nedbg.debugger import connection, vendor_errors
 from iotprovision.errors import ProofError, UsageError
 
@@ -195,6 +193,9 @@ def _check_same_kit(configuration: Any, block: bytes) -> None:
 
 
 def _read_configuration(serial_number: str, transport: Any) -> Any:
+    # It brings an XML schema library, which takes longer to import than a look at a kit needs for all else.
+    from pydebuggerconfig.boardconfig import BoardConfig
+
     configuration = BoardConfig()
     with vendor_errors(serial_number):
         configuration.transport_set(transport)
