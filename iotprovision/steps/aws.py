@@ -69,7 +69,8 @@ class StackDeployed(Step):
         return not_foreign(self._stack.state(), self._overwrites)
 
     def apply(self, progress: Progress) -> str:
-        self._stack.apply(anew=self._stack.state().in_place)
+        # By now another run may have deployed it, which is no reason to replace it.
+        self._stack.apply(anew=self.found is not None and self.found.in_place)
         return "deployed"
 
 

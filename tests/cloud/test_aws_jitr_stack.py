@@ -86,6 +86,18 @@ def test_a_changed_template_is_updated(account: Account) -> None:
     assert settle(account) == "UPDATE_COMPLETE"
 
 
+def test_a_stack_that_another_run_deploys_before_this_one_does_is_kept(account: Account) -> None:
+    step = StackDeployed(account, overwrites=False)
+    step.found = step.check(no_progress)
+    assert not step.found.in_place
+    JitrStack(account).apply()
+    (deployed,) = account.call("cloudformation", "DescribeStacks", StackName=STACK)["Stacks"]
+    step.apply(no_progress)
+    (kept,) = account.call("cloudformation", "DescribeStacks", StackName=STACK)["Stacks"]
+    assert kept["StackId"] == deployed["StackId"]
+    assert "DeleteStack" not in {call.action.partition(":")[2] for call in account.writes}
+
+
 @pytest.mark.parametrize(
     "service, operation, parameters, words",
     [

@@ -15,11 +15,10 @@ from pathlib import Path
 import pytest
 from support.running import kit_folder, snapshot
 
-import iotprovision
 from iotprovision.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
-PACKAGE = Path(iotprovision.__file__).parent
+PACKAGE = ROOT / "iotprovision"
 SECTION = re.compile(r"^## (?P<title>.+)\n(?P<text>(?:(?!^## ).*\n)*)", re.MULTILINE)
 BLOCK = re.compile(r"(?P<before>(?:^.+\n)+)\n```(?P<kind>\w+)\n(?P<content>(?:(?!```).*\n)*)```$", re.MULTILINE)
 PATH = re.compile(r"(?P<how>[Aa]ppend|[Aa] new file)[^`]*`(?P<path>[^`]*/[^`]+)`")
